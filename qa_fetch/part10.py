@@ -1,0 +1,259 @@
+"""Part-10 files: from the bytes of the wire to the disk and back, and the only home of pydicom's version differences."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Optional, Union
+
+from .errors import BadArchive
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+
+IMPLEMENTATION_UID = "2.25.8572683078037849131607500903248866208"
+IMPLEMENTATION_NAME = b"QA_FETCH"
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
+_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_UNDEFINED = 0xFFFFFFFF
+_DEEPEST = 64  # sequences nested deeper than this are an attack, not a treatment
+_ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an object says it is."""
+
+    sop_class: str
+    sop_instance: str
+    study: str
+    series: str
+
+
+_IDENTITY_TAGS = {
+    (0x0008, 0x0016): "sop_class",
+    (0x0008, 0x0018): "sop_instance",
+    (0x0020, 0x000D): "study",
+    (0x0020, 0x000E): "series",
+}
+
+
+def clean_uid(value: object) -> str:
+    """A UID without the NUL or spaces that some peers leave around it."""
+    return str(value).strip("\0 \t\r\n")
+
+
+def file_stem(uid: str) -> str:
+    """A name for files that hold this UID: the UID where it is one, else a digest, so a peer never chooses a path."""
+    if len(uid) <= 64 and _UID.match(uid):
+        return uid
+    return "x-" + hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
+    """Preamble, DICM and group 2 for a data set that is kept exactly as it came."""
+
+    def element(number: int, vr: bytes, value: bytes) -> bytes:
+        value += (b"\0" if vr in (b"UI", b"OB") else b" ") * (len(value) % 2)
+        if vr == b"OB":
+            return struct.pack("<HH2sHL", 2, number, vr, 0, len(value)) + value
+        return struct.pack("<HH2sH", 2, number, vr, len(value)) + value
+
+    group = b"".join(
+        (
+            element(0x0001, b"OB", b"\x00\x01"),
+            element(0x0002, b"UI", sop_class.encode("ascii", "replace")),
+            element(0x0003, b"UI", sop_instance.encode("ascii", "replace")),
+            element(0x0010, b"UI", transfer_syntax.encode("ascii", "replace")),
+            element(0x0012, b"UI", IMPLEMENTATION_UID.encode()),
+            element(0x0013, b"SH", IMPLEMENTATION_NAME),
+        )
+    )
+    return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(group)) + group
+
+
+class _Truncated(Exception):
+    """The walk ran over the end of the data."""
+
+
+class _Walker:
+    """Steps over the elements of an encoded data set without interpreting any value it does not need."""
+
+    def __init__(self, data: memoryview, transfer_syntax: str) -> None:
+        self.data = data
+        self.explicit = transfer_syntax != IMPLICIT_LITTLE
+        order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
+        self._tag = struct.Struct(order + "HH")
+        self._short = struct.Struct(order + "H")
+        self._long = struct.Struct(order + "L")
+
+    def element(self, at: int, explicit: bool) -> tuple[tuple[int, int], bytes, int, int]:
+        """Tag, VR, where the value starts and how long it says it is."""
+        try:
+            tag = self._tag.unpack_from(self.data, at)
+            if tag[0] == 0xFFFE or not explicit:
+                return tag, b"", at + 8, self._long.unpack_from(self.data, at + 4)[0]
+            vr = bytes(self.data[at + 4 : at + 6])
+            if vr in _LONG_VRS:
+                return tag, vr, at + 12, self._long.unpack_from(self.data, at + 8)[0]
+            return tag, vr, at + 8, self._short.unpack_from(self.data, at + 6)[0]
+        except struct.error:
+            raise _Truncated from None
+
+    def end_of(self, vr: bytes, start: int, length: int, explicit: bool, depth: int = 0) -> int:
+        """Where the element after this one begins."""
+        if length != _UNDEFINED:
+            if start + length > len(self.data):
+                raise _Truncated
+            return start + length
+        # An element of undefined length and VR UN holds implicit little-endian items (PS3.5 6.2.2).
+        if depth > _DEEPEST:
+            raise _Truncated
+        return self._end_of_items(start, explicit and vr != b"UN", depth + 1)
+
+    def _end_of_items(self, at: int, explicit: bool, depth: int) -> int:
+        while True:
+            tag, _, start, length = self.element(at, explicit)
+            if tag == _SEQUENCE_END:
+                return start
+            if tag != _ITEM:
+                raise _Truncated
+            if length == _UNDEFINED:
+                at = self._end_of_item(start, explicit, depth)
+            else:
+                at = self.end_of(b"", start, length, explicit)
+
+    def _end_of_item(self, at: int, explicit: bool, depth: int) -> int:
+        while True:
+            tag, vr, start, length = self.element(at, explicit)
+            if tag == _ITEM_END:
+                return start
+            at = self.end_of(vr, start, length, explicit, depth)
+
+
+def check(data: Union[bytes, memoryview], transfer_syntax: str) -> Identity:
+    """Walk an encoded data set from end to end and say what it is; BadArchive when it is cut short or nameless."""
+    if transfer_syntax == DEFLATED:
+        try:
+            data = zlib.decompress(bytes(data), -zlib.MAX_WBITS)
+        except zlib.error:
+            raise BadArchive("an object's deflated data cannot be unpacked. Send or fetch it again.") from None
+    walker = _Walker(memoryview(data), transfer_syntax)
+    found: dict[str, str] = {}
+    at = 0
+    try:
+        while at < len(walker.data):
+            tag, vr, start, length = walker.element(at, walker.explicit)
+            at = walker.end_of(vr, start, length, walker.explicit)
+            if tag in _IDENTITY_TAGS:
+                found[_IDENTITY_TAGS[tag]] = clean_uid(bytes(walker.data[start:at]).decode("ascii", "replace"))
+    except _Truncated:
+        raise BadArchive("an object is cut short: it ends in the middle of an element. Fetch it again.") from None
+    if not found.get("sop_instance") or not found.get("sop_class"):
+        raise BadArchive("an object has no SOP Class or SOP Instance UID. Export it again from its source.")
+    return Identity(found["sop_class"], found["sop_instance"], found.get("study", ""), found.get("series", ""))
+
+
+@dataclass(frozen=True)
+class Part10:
+    """A Part-10 file split where its data set begins."""
+
+    transfer_syntax: str
+    dataset: memoryview
+
+    def identity(self) -> Identity:
+        """Check the data set and say what it is."""
+        return check(self.dataset, self.transfer_syntax)
+
+
+def split(data: Union[bytes, memoryview], name: str) -> Part10:
+    """Find the data set behind the preamble and group 2 of a file's bytes; ``name`` is for the message only."""
+    view = memoryview(data)
+    if bytes(view[128:132]) != b"DICM":
+        raise BadArchive(f"{name} is not a DICOM Part-10 file. Leave it out, or convert it first.")
+    walker, at, syntax = _Walker(view, EXPLICIT_LITTLE), 132, ""
+    try:
+        while at < len(view):
+            tag, vr, start, length = walker.element(at, explicit=True)
+            if tag[0] != 2:
+                break
+            at = walker.end_of(vr, start, length, explicit=True)
+            if tag == (2, 0x0010):
+                syntax = clean_uid(bytes(view[start:at]).decode("ascii", "replace"))
+    except _Truncated:
+        raise BadArchive(f"{name} is cut short in its file header. Fetch or export it again.") from None
+    if not syntax:
+        raise BadArchive(f"{name} does not say its transfer syntax. Export it again from its source.")
+    return Part10(syntax, view[at:])
+
+
+def read(source: Union[Path, BinaryIO], *, headers_only: bool = False, keywords: Optional[Sequence[str]] = None) -> Any:
+    """A file as a pydicom Dataset; BadArchive where pydicom cannot read it."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    name = source.name if isinstance(source, Path) else "the data"
+    try:
+        return pydicom.dcmread(
+            source,
+            stop_before_pixels=headers_only,
+            specific_tags=list(keywords) if keywords is not None else None,
+        )
+    except (InvalidDicomError, EOFError, struct.error, ValueError, KeyError, AttributeError, zlib.error) as error:
+        raise BadArchive(
+            f"{name} is not a readable DICOM file ({type(error).__name__}). Leave it out, or fetch it again."
+        ) from error
+
+
+def write(dataset: Any, target: Union[Path, BinaryIO], transfer_syntax: str = EXPLICIT_LITTLE) -> None:
+    """Write a new object as a Part-10 file, under pydicom 2 and 3 alike; for objects made here, not for received ones."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filewriter import dcmwrite
+    from pydicom.uid import UID
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = UID(transfer_syntax)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_NAME.decode()
+    dataset.file_meta = meta
+    _set_encoding(dataset, transfer_syntax)
+    if _pydicom_major() >= 3:
+        dcmwrite(target, dataset, enforce_file_format=True)
+    else:
+        dcmwrite(target, dataset, write_like_original=False)
+
+
+def encode(dataset: Any, transfer_syntax: str) -> bytes:
+    """A data set's bytes in an uncompressed transfer syntax, without preamble or group 2."""
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR = transfer_syntax == IMPLICIT_LITTLE
+    buffer.is_little_endian = transfer_syntax != EXPLICIT_BIG
+    write_dataset(buffer, dataset)
+    encoded: bytes = buffer.getvalue()
+    return encoded
+
+
+def _set_encoding(dataset: Any, transfer_syntax: str) -> None:
+    """pydicom 2 wants these attributes, pydicom 3 deprecates them in favour of the file meta."""
+    if _pydicom_major() < 3:
+        dataset.is_implicit_VR = transfer_syntax == IMPLICIT_LITTLE
+        dataset.is_little_endian = transfer_syntax != EXPLICIT_BIG
+
+
+def _pydicom_major() -> int:
+    import pydicom
+
+    return int(pydicom.__version__.split(".")[0])
