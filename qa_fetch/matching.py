@@ -6,40 +6,48 @@ attribute out of its answer has not said that the object lacks it.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Optional, Union
 
 from .errors import ConfigError
-from .part10 import clean_uid
 
 Value = Union[str, int, float, Sequence[Any], Mapping[str, Any], None]
 
 _WILD = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _NUMBERS = frozenset(("DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"))
+_ABOUT_THE_QUERY = ("SpecificCharacterSet", "QueryRetrieveLevel", "QueryRetrieveView", "TimezoneOffsetFromUTC")
 
 
 def values(element: Any) -> list[Any]:
     """The values of a data element as a list; empty when it has none."""
     value = element.value
-    if value is None or (isinstance(value, (str, bytes)) and not value):
-        return []
-    if isinstance(value, (str, bytes, int, float)) or not isinstance(value, Iterable):
-        return [value]
-    listed = list(value)
-    if element.VR == "PN" and listed and all(isinstance(part, str) and len(part) == 1 for part in listed):
-        return [value]  # a PersonName iterates over its letters
-    return listed
+    listed = list(value) if isinstance(value, (MutableSequence, tuple)) else [value]
+    return listed if element.VR == "SQ" or not all(map(_blank, listed)) else []
 
 
-def matches(keys: Any, candidate: Any) -> Optional[bool]:
-    """Whether a data set fits every key: True, False, or None when what it shows cannot tell."""
+def matches(keys: Any, candidate: Any, *, whole: bool = False) -> Optional[bool]:
+    """Whether a data set fits every key: True, False, or None when what it shows cannot tell.
+
+    Parameters
+    ----------
+    keys
+        A query data set; keys without a value fit everything.
+    candidate
+        An archive's answer, or an object's header.
+    whole
+        True for an object's own header, where a missing attribute is a fact: the verdict is then never None.
+    """
     verdict: Optional[bool] = True
     for key in keys:
-        if key.keyword in ("SpecificCharacterSet", "QueryRetrieveLevel"):
+        if key.keyword in _ABOUT_THE_QUERY:
             continue
-        fits = element_matches(key, candidate)
+        fits = element_matches(key, candidate, whole=whole)
         if fits is False:
             return False
         if fits is None:
@@ -47,88 +55,148 @@ def matches(keys: Any, candidate: Any) -> Optional[bool]:
     return verdict
 
 
-def element_matches(key: Any, candidate: Any) -> Optional[bool]:
+def element_matches(key: Any, candidate: Any, *, whole: bool = False) -> Optional[bool]:
     """Whether one key fits a data set: True, False, or None when the data set does not say."""
-    wanted = values(key)
-    if not wanted:
+    if _universal(key):
         return True
-    if key.tag not in candidate:
-        return None
-    found = candidate[key.tag]
-    if key.VR == "SQ":
-        return _sequence_matches(wanted, values(found))
-    has = values(found)
+    has = _values_in(candidate, key.tag)
     if not has:
-        return True if wanted == ["*"] else None
-    if key.VR == "UI":
-        return bool({clean_uid(uid) for uid in wanted} & {clean_uid(uid) for uid in has})
-    if len(wanted) > 1 and key.keyword != "ModalitiesInStudy":
+        return False if whole else None
+    wanted = values(key)
+    if key.VR == "SQ":
+        verdicts = [matches(wanted[0], item, whole=whole) for item in has]
+        return True if True in verdicts else (None if None in verdicts else False)
+    if len(wanted) > 1 and _holds_several(key):
         return len(wanted) == len(has) and all(_one(key.VR, want, value) for want, value in zip(wanted, has))
     return any(_one(key.VR, want, value) for want in wanted for value in has)
 
 
-def _sequence_matches(wanted: Sequence[Any], items: Sequence[Any]) -> Optional[bool]:
-    if not len(wanted[0]):
-        return True
-    if not items:
-        return None
-    verdicts = [matches(wanted[0], item) for item in items]
-    return True if True in verdicts else (None if None in verdicts else False)
+def _values_in(candidate: Any, tag: Any) -> list[Any]:
+    try:
+        return values(candidate[tag]) if tag in candidate else []
+    except (ValueError, TypeError, NotImplementedError):
+        return []  # a peer's bytes that pydicom cannot make a value of say nothing
+
+
+def _universal(key: Any) -> bool:
+    """Whether a key only asks for its attribute to be returned."""
+    wanted = values(key)
+    if key.VR == "SQ":
+        return not wanted or all(_universal(inner) for inner in wanted[0])
+    return all(_blank(want) or (key.VR in _WILD and not _trimmed(want).strip("*")) for want in wanted)
+
+
+def _holds_several(key: Any) -> bool:
+    """Whether an object may hold several values here; elsewhere several in a key can only be alternatives."""
+    from pydicom.datadict import dictionary_VM
+
+    if key.VR == "UI" or key.keyword == "ModalitiesInStudy":
+        return False
+    try:
+        return bool(dictionary_VM(key.tag) != "1")
+    except KeyError:
+        return True  # a private attribute
 
 
 def _one(vr: str, wanted: Any, value: Any) -> bool:
     if vr in ("DA", "TM", "DT"):
-        return _time_matches(str(wanted).strip(), str(value).strip(), vr)
+        return _time_matches(_trimmed(wanted), _trimmed(value), vr)
     if vr in _NUMBERS:
-        return _number(wanted) == _number(value)
-    text, pattern = str(value).strip(" \0"), str(wanted).strip(" \0")
+        return _number(wanted, vr) == _number(value, vr)
+    text, pattern = _trimmed(value), _trimmed(wanted)
     if vr == "PN":
-        return bool(_wildcard(_bare_name(pattern)).match(_bare_name(text)))
-    if vr in _WILD:
-        return bool(_wildcard(pattern).match(text))
-    return text == pattern
+        return _name_matches(pattern, text)
+    return bool(_wildcard(pattern).match(text)) if vr in _WILD else text == pattern
 
 
-def _number(value: Any) -> Optional[float]:
+def _trimmed(value: Any) -> str:
+    """A value's text without the padding that is never significant, and that some peers get wrong."""
+    return str(value).strip("\0 \t\r\n")
+
+
+def _blank(value: Any) -> bool:
+    return value is None or value == b"" or not _trimmed(value)
+
+
+def _number(value: Any, vr: str) -> Union[Decimal, str]:
+    """A number that compares by value, however it is written; the text where it is none."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _bare_name(name: str) -> str:
-    """Person names compare without case, and without empty trailing components (``DOE^JOHN^^^``)."""
-    return "=".join(group.rstrip("^ ") for group in name.casefold().split("=")).rstrip("=")
+        if vr == "FL":
+            value = struct.unpack("<f", struct.pack("<f", float(value)))[0]
+        number = Decimal(_trimmed(value))
+    except (InvalidOperation, ValueError, TypeError, OverflowError):
+        return _trimmed(value)
+    return number if number.is_finite() else _trimmed(value)
 
 
 @lru_cache(maxsize=256)
 def _wildcard(pattern: str) -> re.Pattern[str]:
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern))
     return re.compile("".join(parts) + r"\Z", re.DOTALL)
 
 
+def _name_matches(pattern: str, name: str) -> bool:
+    """Person names compare without case; a key of one group fits the alphabetic, ideographic or phonetic one."""
+    wanted, groups = _groups(pattern), _groups(name)
+    if len(wanted) == 1:
+        return any(_group_matches(wanted[0], group) for group in groups)
+    padded = groups + [""] * (len(wanted) - len(groups))
+    return len(wanted) == len(padded) and all(map(_group_matches, wanted, padded))
+
+
+def _groups(name: str) -> list[str]:
+    """The groups of a name; its trailing empty groups and components (``DOE^JOHN^^^``) are not significant."""
+    groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in name.casefold().split("=")]
+    while len(groups) > 1 and not groups[-1]:
+        groups.pop()
+    return groups
+
+
+def _group_matches(pattern: str, group: str) -> bool:
+    whole = group + "^" * (4 - group.count("^"))  # so that DOE^* fits DOE
+    return any(_wildcard(pattern).match(text) for text in (group, whole))
+
+
+# A DT may end in an offset from UTC, -1200 to +1400; a hyphen before anything else makes a range.
+_OFFSET = r"(?:\+(?:0\d|1[0-4])|-(?:0\d|1[0-2]))[0-5]\d"
+_MOMENT = rf"(?:\d[\d.]*(?:{_OFFSET})?)?"
+_RANGES = {"DT": re.compile(rf"({_MOMENT})-({_MOMENT})\Z"), "": re.compile(r"([\d.:]*)-([\d.:]*)\Z")}
+_ONE_DT = re.compile(rf"\d[\d.]*{_OFFSET}\Z")
+
+
 def _time_matches(wanted: str, value: str, vr: str) -> bool:
-    # In a DT a hyphen may also begin the offset from UTC (-0500), which is never a range on its own.
-    separator = re.match(r"([0-9.:+]*)-([0-9.:+]*)\Z", wanted) if vr != "DT" else _dt_range(wanted)
-    if separator:
-        low, high = (_plain(part, vr) for part in separator.groups())
-        text = _plain(value, vr)
-        return (not low or text[: len(low)] >= low) and (not high or text[: len(high)] <= high)
-    low, text = _plain(wanted, vr), _plain(value, vr)
-    return text[: len(low)] == low if vr != "DA" else text == low
-
-
-def _dt_range(wanted: str) -> Optional[re.Match[str]]:
-    zone = r"(?:[+-][0-9]{4})?"
-    whole = re.match(rf"([0-9.]*{zone})-([0-9.]*{zone})\Z", wanted)
-    return None if re.match(rf"[0-9.]+-[0-9]{{4}}\Z", wanted) else whole
-
-
-def _plain(text: str, vr: str) -> str:
-    """``2025.11.03`` and ``10:20:30.0`` (the ACR-NEMA forms) as the digits that sort."""
+    borders = None if vr == "DT" and _ONE_DT.match(wanted) else _RANGES.get(vr, _RANGES[""]).match(wanted)
+    if borders:
+        (low, after), (high, before) = (_comparable(border, value, vr) for border in borders.groups())
+        # At the precision that both have: 10:30 as an upper border still holds 10:30:59.
+        return after[: len(low)] >= low[: len(after)] and before[: len(high)] <= high[: len(before)]
+    key, text = _comparable(wanted, value, vr)
     if vr == "DA":
-        return text.replace(".", "").replace("-", "")
-    return text.replace(":", "")
+        return text == key
+    return text.startswith(key) or (bool(text) and key.startswith(text) and not key[len(text) :].strip("0."))
+
+
+def _comparable(key: str, value: str, vr: str) -> tuple[str, str]:
+    """Both as digits that sort: without the marks of ``2025.11.03`` and ``10:20:30``, at one offset from UTC."""
+    if vr == "DA":
+        return re.sub(r"[.-]", "", key), re.sub(r"[.-]", "", value)
+    if vr == "TM":
+        return key.replace(":", ""), value.replace(":", "")
+    (key, key_offset), (value, value_offset) = _split_offset(key), _split_offset(value)
+    if key_offset is not None and value_offset is not None and len(value) >= 12:
+        try:
+            moment = datetime.strptime(value[:12], "%Y%m%d%H%M") + timedelta(minutes=key_offset - value_offset)
+        except (ValueError, OverflowError):
+            return key, value
+        value = f"{moment.year:04d}{moment:%m%d%H%M}{value[12:]}"
+    return key, value
+
+
+def _split_offset(text: str) -> tuple[str, Optional[int]]:
+    if not _ONE_DT.match(text):
+        return text, None
+    minutes = int(text[-4:-2]) * 60 + int(text[-2:])
+    return text[:-5], -minutes if text[-5] == "-" else minutes
 
 
 def query(level: str, keys: Mapping[str, Value], returned: Iterable[str] = ()) -> Any:
@@ -148,7 +216,7 @@ def query(level: str, keys: Mapping[str, Value], returned: Iterable[str] = ()) -
         if keyword not in dataset:
             _set(dataset, keyword, None)
     dataset.QueryRetrieveLevel = level
-    if not _is_ascii(keys.values()):
+    if "SpecificCharacterSet" not in keys and not _is_ascii(keys):
         dataset.SpecificCharacterSet = "ISO_IR 192"
     return dataset
 
@@ -163,26 +231,39 @@ def _dataset(keys: Mapping[str, Value]) -> Any:
 
 
 def _set(dataset: Any, keyword: str, value: Value) -> None:
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 
-    if tag_for_keyword(keyword) is None:
-        raise ConfigError(f"{keyword!r} is not a DICOM keyword. Write it as in the standard, for example PatientID.")
-    if dictionary_VR(tag_for_keyword(keyword)) == "SQ":
-        setattr(dataset, keyword, [_dataset(value)] if isinstance(value, Mapping) else [])
-    elif value is None or value == "":
-        setattr(dataset, keyword, "" if dictionary_VR(tag_for_keyword(keyword)) not in _NUMBERS else None)
-    else:
-        setattr(dataset, keyword, list(value) if isinstance(value, (tuple, set, frozenset)) else value)
-
-
-def _is_ascii(found: Iterable[Any]) -> bool:
-    for value in found:
-        if isinstance(value, str):
-            if not value.isascii():
-                return False
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        near = difflib.get_close_matches(keyword, keyword_dict, n=1) or ["PatientID"]
+        raise ConfigError(f"{keyword!r} is not a DICOM keyword. Write it as in the standard, for example {near[0]}.")
+    vr = dictionary_VR(tag)
+    if isinstance(value, (tuple, set, frozenset)):
+        value = list(value)
+    empty = value is None or value == "" or value == []
+    try:
+        if vr == "SQ":
+            setattr(dataset, keyword, [] if empty else _items(value))
         elif isinstance(value, Mapping):
-            if not _is_ascii(value.values()):
-                return False
-        elif isinstance(value, (list, tuple)) and not _is_ascii(value):
-            return False
-    return True
+            raise ValueError
+        else:
+            setattr(dataset, keyword, (None if vr in _NUMBERS else "") if empty else value)
+    except (ValueError, TypeError, OverflowError):
+        needed = "a mapping of keywords to values" if vr == "SQ" else f"a value of VR {vr}"
+        raise ConfigError(f"{keyword} cannot be {value!r}. Give it {needed}.") from None
+
+
+def _items(value: Any) -> list[Any]:
+    """The items of a sequence key; anything but mappings would silently ask for everything."""
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, Mapping) for item in items):
+        raise ValueError
+    return [_dataset(item) for item in items]
+
+
+def _is_ascii(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isascii()
+    if isinstance(value, Mapping):
+        return all(map(_is_ascii, value.values()))
+    return all(map(_is_ascii, value)) if isinstance(value, (list, tuple, set, frozenset)) else True

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO, NamedTuple, Optional, Union
 
 from .errors import BadArchive
 
@@ -80,86 +80,109 @@ def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(group)) + group
 
 
-class _Truncated(Exception):
-    """The walk ran over the end of the data."""
+class _Encoding(NamedTuple):
+    """How the elements of a transfer syntax are laid out."""
+
+    explicit: bool
+    tag: struct.Struct
+    short: struct.Struct
+    long: struct.Struct
+
+    @classmethod
+    def of(cls, explicit: bool, order: str) -> _Encoding:
+        return cls(explicit, struct.Struct(order + "HH"), struct.Struct(order + "H"), struct.Struct(order + "L"))
+
+
+_IMPLICIT_LITTLE = _Encoding.of(False, "<")
+_EXPLICIT_LITTLE = _Encoding.of(True, "<")
+_EXPLICIT_BIG = _Encoding.of(True, ">")
+_ENCODINGS = {IMPLICIT_LITTLE: _IMPLICIT_LITTLE, EXPLICIT_BIG: _EXPLICIT_BIG}  # all others are explicit little endian
+
+
+class _Broken(Exception):
+    """The walk cannot go on; the text says why and what to do."""
+
+
+_CUT_SHORT = "is cut short: it ends in the middle of an element. Fetch or export it again."
+_TOO_DEEP = f"nests sequences deeper than {_DEEPEST} levels. Leave it out, or export it again from its source."
+_GARBLED = "is garbled: something stands between the items of a sequence. Export it again from its source."
 
 
 class _Walker:
     """Steps over the elements of an encoded data set without interpreting any value it does not need."""
 
-    def __init__(self, data: memoryview, transfer_syntax: str) -> None:
+    def __init__(self, data: memoryview) -> None:
         self.data = data
-        self.explicit = transfer_syntax != IMPLICIT_LITTLE
-        order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
-        self._tag = struct.Struct(order + "HH")
-        self._short = struct.Struct(order + "H")
-        self._long = struct.Struct(order + "L")
 
-    def element(self, at: int, explicit: bool) -> tuple[tuple[int, int], bytes, int, int]:
+    def element(self, at: int, encoding: _Encoding) -> tuple[tuple[int, int], bytes, int, int]:
         """Tag, VR, where the value starts and how long it says it is."""
         try:
-            tag = self._tag.unpack_from(self.data, at)
-            if tag[0] == 0xFFFE or not explicit:
-                return tag, b"", at + 8, self._long.unpack_from(self.data, at + 4)[0]
+            group, number = encoding.tag.unpack_from(self.data, at)
+            if group == 0xFFFE or not encoding.explicit:
+                return (group, number), b"", at + 8, encoding.long.unpack_from(self.data, at + 4)[0]
             vr = bytes(self.data[at + 4 : at + 6])
             if vr in _LONG_VRS:
-                return tag, vr, at + 12, self._long.unpack_from(self.data, at + 8)[0]
-            return tag, vr, at + 8, self._short.unpack_from(self.data, at + 6)[0]
+                return (group, number), vr, at + 12, encoding.long.unpack_from(self.data, at + 8)[0]
+            return (group, number), vr, at + 8, encoding.short.unpack_from(self.data, at + 6)[0]
         except struct.error:
-            raise _Truncated from None
+            raise _Broken(_CUT_SHORT) from None
 
-    def end_of(self, vr: bytes, start: int, length: int, explicit: bool, depth: int = 0) -> int:
+    def end_of(self, vr: bytes, start: int, length: int, encoding: _Encoding, depth: int = 0) -> int:
         """Where the element after this one begins."""
         if length != _UNDEFINED:
             if start + length > len(self.data):
-                raise _Truncated
+                raise _Broken(_CUT_SHORT)
             return start + length
+        if depth >= _DEEPEST:
+            raise _Broken(_TOO_DEEP)
         # An element of undefined length and VR UN holds implicit little-endian items (PS3.5 6.2.2).
-        if depth > _DEEPEST:
-            raise _Truncated
-        return self._end_of_items(start, explicit and vr != b"UN", depth + 1)
+        return self._end_of_items(start, _IMPLICIT_LITTLE if vr == b"UN" else encoding, depth + 1)
 
-    def _end_of_items(self, at: int, explicit: bool, depth: int) -> int:
+    def _end_of_items(self, at: int, encoding: _Encoding, depth: int) -> int:
         while True:
-            tag, _, start, length = self.element(at, explicit)
+            tag, vr, start, length = self.element(at, encoding)
             if tag == _SEQUENCE_END:
                 return start
             if tag != _ITEM:
-                raise _Truncated
+                raise _Broken(_GARBLED)
             if length == _UNDEFINED:
-                at = self._end_of_item(start, explicit, depth)
+                at = self._end_of_item(start, encoding, depth)
             else:
-                at = self.end_of(b"", start, length, explicit)
+                at = self.end_of(vr, start, length, encoding)
 
-    def _end_of_item(self, at: int, explicit: bool, depth: int) -> int:
+    def _end_of_item(self, at: int, encoding: _Encoding, depth: int) -> int:
         while True:
-            tag, vr, start, length = self.element(at, explicit)
+            tag, vr, start, length = self.element(at, encoding)
             if tag == _ITEM_END:
                 return start
-            at = self.end_of(vr, start, length, explicit, depth)
+            at = self.end_of(vr, start, length, encoding, depth)
 
 
 def check(data: Union[bytes, memoryview], transfer_syntax: str) -> Identity:
     """Walk an encoded data set from end to end and say what it is; BadArchive when it is cut short or nameless."""
     if transfer_syntax == DEFLATED:
-        try:
-            data = zlib.decompress(bytes(data), -zlib.MAX_WBITS)
-        except zlib.error:
-            raise BadArchive("an object's deflated data cannot be unpacked. Send or fetch it again.") from None
-    walker = _Walker(memoryview(data), transfer_syntax)
+        data = _inflated(data)
+    walker, encoding = _Walker(memoryview(data)), _ENCODINGS.get(transfer_syntax, _EXPLICIT_LITTLE)
     found: dict[str, str] = {}
     at = 0
     try:
         while at < len(walker.data):
-            tag, vr, start, length = walker.element(at, walker.explicit)
-            at = walker.end_of(vr, start, length, walker.explicit)
+            tag, vr, start, length = walker.element(at, encoding)
+            at = walker.end_of(vr, start, length, encoding)
             if tag in _IDENTITY_TAGS:
                 found[_IDENTITY_TAGS[tag]] = clean_uid(bytes(walker.data[start:at]).decode("ascii", "replace"))
-    except _Truncated:
-        raise BadArchive("an object is cut short: it ends in the middle of an element. Fetch it again.") from None
+    except _Broken as broken:
+        raise BadArchive(f"an object {broken}") from None
     if not found.get("sop_instance") or not found.get("sop_class"):
         raise BadArchive("an object has no SOP Class or SOP Instance UID. Export it again from its source.")
     return Identity(found["sop_class"], found["sop_instance"], found.get("study", ""), found.get("series", ""))
+
+
+def _inflated(data: Union[bytes, memoryview]) -> bytes:
+    try:
+        return zlib.decompress(data, -zlib.MAX_WBITS)
+    except zlib.error:
+        raise BadArchive("an object's deflated data cannot be unpacked. Fetch or export it again.") from None
 
 
 @dataclass(frozen=True)
@@ -179,16 +202,20 @@ def split(data: Union[bytes, memoryview], name: str) -> Part10:
     view = memoryview(data)
     if bytes(view[128:132]) != b"DICM":
         raise BadArchive(f"{name} is not a DICOM Part-10 file. Leave it out, or convert it first.")
-    walker, at, syntax = _Walker(view, EXPLICIT_LITTLE), 132, ""
+    walker, at, end, syntax = _Walker(view), 132, 0, ""
     try:
         while at < len(view):
-            tag, vr, start, length = walker.element(at, explicit=True)
+            if syntax == DEFLATED and at == end:
+                break  # packed bytes may look like one more element of group 2
+            tag, vr, start, length = walker.element(at, _EXPLICIT_LITTLE)
             if tag[0] != 2:
                 break
-            at = walker.end_of(vr, start, length, explicit=True)
+            at = walker.end_of(vr, start, length, _EXPLICIT_LITTLE)
+            if tag == (2, 0x0000) and length == 4:
+                end = at + int.from_bytes(view[start:at], "little")
             if tag == (2, 0x0010):
                 syntax = clean_uid(bytes(view[start:at]).decode("ascii", "replace"))
-    except _Truncated:
+    except _Broken:
         raise BadArchive(f"{name} is cut short in its file header. Fetch or export it again.") from None
     if not syntax:
         raise BadArchive(f"{name} does not say its transfer syntax. Export it again from its source.")
@@ -227,10 +254,8 @@ def write(dataset: Any, target: Union[Path, BinaryIO], transfer_syntax: str = EX
     meta.ImplementationVersionName = IMPLEMENTATION_NAME.decode()
     dataset.file_meta = meta
     _set_encoding(dataset, transfer_syntax)
-    if _pydicom_major() >= 3:
-        dcmwrite(target, dataset, enforce_file_format=True)
-    else:
-        dcmwrite(target, dataset, write_like_original=False)
+    whole: dict[str, Any] = {"enforce_file_format": True} if _pydicom_major() >= 3 else {"write_like_original": False}
+    dcmwrite(target, dataset, **whole)
 
 
 def encode(dataset: Any, transfer_syntax: str) -> bytes:

@@ -1,0 +1,350 @@
+"""``Archive``: who and where from the configuration, what from the caller, everything else decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional, Union
+
+from .. import kinds
+from ..backends import Sent, Step, open_backend
+from ..budget import Budget
+from ..config import Config
+from ..errors import ConfigError, Incomplete, NotFound
+from ..kinds import Kind
+from ..matching import Value
+from ..shelf import Reference, Shelf
+from .candidates import Candidates
+from .fetching import Fetcher, Progress
+from .images import Images, Plan
+from .plans import PlanName, check_pick
+from .question import Question, ask_until_complete
+from .sessions import check_grouping, image
+from .when import When
+
+_RETURNED = {
+    "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    "STUDY": ("PatientID", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription", "ModalitiesInStudy"),
+    "SERIES": (
+        "PatientID StudyInstanceUID SeriesInstanceUID Modality SeriesDate SeriesTime SeriesNumber SeriesDescription "
+        "NumberOfSeriesRelatedInstances"
+    ).split(),
+    "IMAGE": (
+        "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID Modality InstanceNumber ImageType "
+        "AcquisitionDate AcquisitionTime RTPlanLabel RTPlanDate"
+    ).split(),
+}
+
+
+class Archive:
+    """An archive of images and plans, with everything about DICOM hidden.
+
+    Parameters
+    ----------
+    where
+        A name from the configuration, or an address such as ``dimse://AET@host:port`` or ``folder:PATH``. Without
+        it, the default archive of the configuration.
+    budget
+        Seconds that one call may take in all; 25 unless configured otherwise, which fits into a web server's limit.
+    config
+        A configuration file to read instead of the one that is found.
+    on_progress
+        Called with how many objects of a transfer have arrived and how many are wanted.
+    **fields
+        Single settings of the archive that win over the configuration, such as ``port=104``.
+
+    Examples
+    --------
+    >>> images = Archive().latest("QA_TB1", plan="WL_6X", kind="portal")      # doctest: +SKIP
+    >>> plan = Archive("aria").plan("12345678", label="PROST_VMAT")           # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        where: Optional[str] = None,
+        *,
+        budget: Optional[float] = None,
+        config: Union[str, Path, None] = None,
+        on_progress: Optional[Progress] = None,
+        **fields: Any,
+    ) -> None:
+        loaded = Config.load(config)
+        self.config = loaded.archive(where, budget=budget, **fields)
+        self.name = self.config.name
+        self._seconds: float = self.config.options.get("budget") or loaded.top("budget").value
+        self._backend = open_backend(self.config, loaded)
+        address = [self.config.options.get(key) for key in ("ae_title", "host", "port", "path", "url")]
+        shelf = Shelf(loaded.shelf("path").value, self.name, repr([self.config.kind, *map(str, address)]))
+        self._settle_minutes: float = loaded.shelf("settle_minutes").value
+        self._fetcher = Fetcher(self._backend, shelf, self.name, on_progress)
+
+    # --- images
+
+    def latest(
+        self,
+        patient: str,
+        *,
+        plan: PlanName = None,
+        kind: Union[str, Kind] = "portal",
+        on: Optional[When] = None,
+        before: Optional[When] = None,
+        after: Optional[When] = None,
+        at_least: int = 1,
+        session: str = "series",
+        pick: Optional[str] = None,
+        approved: Optional[bool] = None,
+        wait: bool = False,
+    ) -> Images:
+        """The newest session of images of a patient and plan.
+
+        Parameters
+        ----------
+        patient
+            The PatientID.
+        plan
+            An RTPlanLabel, a plan's SOP Instance UID or a ``Plan``; only images that reference it count.
+        kind
+            What sort of image: see ``qa_fetch.kinds``.
+        on, before, after
+            When the session began: on a day; strictly before, or at or after, a moment (a date means its midnight).
+            With ``before`` or ``on`` the answer stays the same when it is asked again later.
+        at_least
+            How many images make the session complete; fewer are an error, never a result.
+        session
+            ``"series"``: the images of one series, taken in one sitting. ``"day"``: all series of one day together.
+        pick, approved
+            Which plan is meant when several have the label: see ``plan``.
+        wait
+            Ask again until ``at_least`` images are there and no more are coming, or the budget ends.
+
+        Raises
+        ------
+        NotFound, Ambiguous, Incomplete
+            Nothing fits; several plans fit; fewer images than ``at_least``, or not all of them arrived.
+        """
+        question = self._question(patient, plan, kind, (on, before, after), session, pick, approved, at_least)
+        budget = Budget(self._seconds)
+        try:
+            if wait:
+                return ask_until_complete(question, self._fetcher, budget)
+            return question.newest(self._fetcher, budget)
+        finally:
+            self._backend.close()
+
+    def images(
+        self,
+        patient: str,
+        *,
+        plan: PlanName = None,
+        kind: Union[str, Kind] = "portal",
+        on: Optional[When] = None,
+        before: Optional[When] = None,
+        after: Optional[When] = None,
+        session: str = "series",
+        pick: Optional[str] = None,
+        approved: Optional[bool] = None,
+    ) -> Iterator[Images]:
+        """All sessions that fit, newest first, each fetched when it is its turn; parameters as in ``latest``.
+
+        Each session has a time budget of its own.
+        """
+        question = self._question(patient, plan, kind, (on, before, after), session, pick, approved, 1)
+        try:
+            yield from question.all(self._fetcher, self._seconds)
+        finally:
+            self._backend.close()
+
+    def _question(
+        self,
+        patient: str,
+        plan: PlanName,
+        kind: Union[str, Kind],
+        when: tuple[Optional[When], Optional[When], Optional[When]],
+        session: str,
+        pick: Optional[str],
+        approved: Optional[bool],
+        at_least: int,
+    ) -> Question:
+        check_grouping(session)
+        check_pick(pick)
+        if at_least < 1:
+            raise ConfigError(f"at_least={at_least} makes no sense. Give the number of images that a session must have.")
+        return Question(
+            archive=self.name,
+            patient=_patient(patient),
+            plan=plan,
+            kind=kinds.kind(kind),
+            when=when,
+            grouping=session,
+            pick=pick,
+            approved=approved,
+            at_least=at_least,
+            one_plan_per_series=bool(self.config.options.get("one_plan_per_series")),
+            settle_minutes=self._settle_minutes,
+        )
+
+    # --- plans
+
+    def plans(self, patient: str, label: Optional[str] = None) -> list[Plan]:
+        """The plans of a patient, newest first; none of them is fetched before its file is asked for."""
+        budget = Budget(self._seconds)
+        try:
+            found = self._fetcher.plans(_patient(patient), budget, label=label)
+        finally:
+            self._backend.close()
+        return sorted(found, key=lambda plan: (str(plan.date or ""), plan.time), reverse=True)
+
+    def plan(
+        self,
+        patient: str,
+        label: Optional[str] = None,
+        *,
+        pick: Optional[str] = None,
+        approved: Optional[bool] = None,
+    ) -> Plan:
+        """One plan of a patient, fetched.
+
+        Parameters
+        ----------
+        patient
+            The PatientID.
+        label
+            Its RTPlanLabel or SOP Instance UID; may be left out where the patient has one plan.
+        pick
+            ``"newest"`` chooses by RTPlanDate and RTPlanTime when several have the label.
+        approved
+            True takes only plans whose ApprovalStatus is APPROVED.
+        """
+        budget = Budget(self._seconds)
+        try:
+            plan = self._fetcher.plan(_patient(patient), label, budget, pick=pick, approved=approved)
+            self._fetcher.plan_file(plan, budget)
+            return plan
+        finally:
+            self._backend.close()
+
+    # --- by UID, and whole patients
+
+    def fetch(
+        self,
+        *,
+        study: Union[str, Sequence[str], None] = None,
+        series: Union[str, Sequence[str], None] = None,
+        instance: Union[str, Sequence[str], None] = None,
+    ) -> Images:
+        """Everything of the studies, series and instances of these UIDs."""
+        asked = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": instance}
+        asked = {keyword: uids for keyword, uids in asked.items() if uids}
+        if not asked:
+            raise ConfigError("fetch needs a UID. Give study=, series= or instance=.")
+        budget = Budget(self._seconds)
+        references: dict[str, Reference] = {}
+        try:
+            for keyword, uids in asked.items():
+                for uid in [uids] if isinstance(uids, str) else list(uids or ()):
+                    found = self._by_uid(keyword, _uid(uid, keyword), budget)
+                    references.update({reference.instance: reference for reference in found})
+            return self._fetcher.bring(list(references.values()), budget, says="object fetched by UID")
+        finally:
+            self._backend.close()
+
+    def _by_uid(self, keyword: str, uid: str, budget: Budget) -> list[Reference]:
+        if keyword == "SOPInstanceUID" and self._fetcher.shelf.has(uid):
+            return [Reference("", "", uid)]
+        rows = self._backend.find("IMAGE", {keyword: uid}, _RETURNED["IMAGE"], budget)
+        if not rows:
+            what = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(keyword, "object")
+            raise NotFound(f"{self.name} has no {what} {uid}. Check the UID, and what this AE title may see.")
+        return [image(row).reference for row in rows]
+
+    def patient(self, patient: str) -> Images:
+        """Everything that the archive has of a patient."""
+        budget = Budget(self._seconds)
+        try:
+            rows = self._backend.find("IMAGE", {"PatientID": _patient(patient)}, _RETURNED["IMAGE"], budget)
+            if not rows:
+                raise NotFound(f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see.")
+            return self._fetcher.bring([image(row).reference for row in rows], budget, says="object of a patient")
+        finally:
+            self._backend.close()
+
+    # --- the rest
+
+    def find(self, level: str, keys: Optional[Mapping[str, Value]] = None, **more: Value) -> list[Any]:
+        """What the archive has at a level (PATIENT, STUDY, SERIES, IMAGE), as pydicom Datasets.
+
+        Keys are DICOM keywords; an empty value asks for the attribute to be returned. Rows that provably do not fit
+        are left out, whatever the archive matched.
+        """
+        asked = {**(keys or {}), **more}
+        returned = [*_RETURNED.get(level.upper(), ()), *(key for key, value in asked.items() if value in ("", None))]
+        given = {key: value for key, value in asked.items() if value not in ("", None)}
+        try:
+            return self._backend.find(level, given, returned, Budget(self._seconds))
+        finally:
+            self._backend.close()
+
+    def send(self, paths: Union[str, Path, Sequence[Union[str, Path]]]) -> list[Sent]:
+        """Send files, or folders of files; raises Incomplete unless the archive has every one of them."""
+        given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+        files = [file for path in given for file in (_files_below(path) if path.is_dir() else [path])]
+        absent = [path for path in files if not path.is_file()]
+        if absent:
+            raise NotFound(f"{absent[0]} is not a file, so nothing was sent. Correct the path.")
+        if not files:
+            raise NotFound("there is no file to send. Name files, or a folder that holds some.")
+        try:
+            outcome = self._backend.store(files, Budget(max(self._seconds, len(files) * 2.0)))
+        finally:
+            self._backend.close()
+        failed = [sent for sent in outcome if sent.problem]
+        if failed:
+            raise Incomplete(
+                f"{len(failed)} of {len(files)} files were not sent to {self.name}; the first: {failed[0].problem}.",
+                missing=[str(sent.path) for sent in failed],
+                outcome=outcome,
+            )
+        return outcome
+
+    def echo(self, patient: str = "") -> list[Step]:
+        """Try the connection step by step; with a patient, also whether that patient can be seen."""
+        try:
+            return list(self._backend.echo(Budget(self._seconds), patient))
+        finally:
+            self._backend.close()
+
+    def close(self) -> None:
+        """Give back the connection; not needed, as every call does."""
+        self._backend.close()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Archive {self.name} ({self.config.kind})>"
+
+
+def _patient(patient: str) -> str:
+    text = patient.strip() if isinstance(patient, str) else ""
+    if not text:
+        raise ConfigError("the patient ID is empty. Give the PatientID as the archive has it.")
+    if set(text) & set("*?\\"):
+        raise ConfigError("the patient ID has a wildcard in it, which could mean several patients. Give one exact ID.")
+    return text
+
+
+def _uid(uid: str, keyword: str) -> str:
+    text = str(uid).strip()
+    if not text or set(text) - set("0123456789."):
+        raise ConfigError(f"{keyword} is not a UID. Give it as digits and dots.")
+    return text
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

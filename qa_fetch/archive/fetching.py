@@ -1,0 +1,189 @@
+"""From references to files on the shelf, each checked against what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from .. import part10
+from ..backends import Backend
+from ..budget import Budget
+from ..errors import BadArchive, Incomplete, QAFetchError
+from ..shelf import Claim, Reference, Shelf
+from .images import Images, Plan, plan_from
+from .plans import PLAN_KEYWORDS, choose, is_uid
+from .sessions import Image, Wanted, image
+
+Progress = Callable[[int, int], None]
+
+_HEADER_KEYWORDS = (
+    "PatientID",
+    "Modality",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "InstanceNumber",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "ContentDate",
+    "ContentTime",
+    "InstanceCreationDate",
+    "InstanceCreationTime",
+    "SeriesDate",
+    "SeriesTime",
+    "ReferencedRTPlanSequence",
+)
+
+
+class Fetcher:
+    """Brings objects of one archive onto the shelf and reads what is needed of them."""
+
+    def __init__(self, backend: Backend, shelf: Shelf, archive: str, on_progress: Optional[Progress]) -> None:
+        self.backend = backend
+        self.shelf = shelf
+        self.archive = archive
+        self._on_progress = on_progress
+
+    def bring(
+        self,
+        references: Sequence[Reference],
+        budget: Budget,
+        *,
+        says: str,
+        plan: Optional[Plan] = None,
+        wanted: Optional[Wanted] = None,
+    ) -> Images:
+        """Objects as a set of files; raises unless every one of them is there and is what was asked for."""
+        uids = [reference.instance for reference in references]
+        transferred = self.place(references, budget)
+        try:
+            folder = self.shelf.gather(uids, says)
+        except Incomplete as error:
+            if not error.retriable:
+                raise
+            # Somebody changed or removed a kept file between two calls: fetch it once more.
+            transferred += self.place(references, budget)
+            folder = self.shelf.gather(uids, says)
+        keywords = [*_HEADER_KEYWORDS, *(wanted.kind.attributes if wanted else ()), "ExposureSequence", "KVP"]
+        headers = [part10.read(path, headers_only=True, keywords=keywords) for path in folder.files]
+        if wanted is not None:
+            self._check(headers, wanted)
+        return Images(folder, headers, plan=plan, from_shelf=transferred == 0, says=says)
+
+    def place(self, references: Sequence[Reference], budget: Budget) -> int:
+        """Make sure that objects are on the shelf; how many had to be transferred."""
+        if all(self.shelf.has(reference.instance) for reference in references):
+            return 0
+        with self.shelf.claim(references, budget) as claim:
+            missing = claim.missing  # another process may have brought them while we waited for the claim
+            if not missing:
+                return 0
+            try:
+                self.backend.retrieve(missing, claim, budget)
+            except QAFetchError as error:
+                if not claim.missing:
+                    return len(missing)
+                raise self._partly(error, claim, len(missing), budget) from error
+            self._progress(claim, len(missing))
+            if claim.missing:
+                raise self._partly(None, claim, len(missing), budget)
+        return len(missing)
+
+    def _progress(self, claim: Claim, total: int) -> None:
+        if self._on_progress is not None:
+            self._on_progress(total - len(claim.missing), total)
+
+    def _partly(
+        self, error: Optional[QAFetchError], claim: Claim, total: int, budget: Budget
+    ) -> QAFetchError:
+        """What to raise when not everything came: the archive's own failure, or how far it got."""
+        missing = [reference.instance for reference in claim.missing]
+        arrived = total - len(missing)
+        if error is not None and (arrived == 0 or not error.retriable):
+            return error
+        if budget.spent:
+            return Incomplete(
+                f"{self.archive} has sent {arrived} of {total} objects within {budget}. "
+                "Call again to go on from there, or allow more with budget=.",
+                missing=missing,
+            )
+        if error is not None:
+            return Incomplete(
+                f"{self.archive} sent {arrived} of {total} objects before it failed. "
+                f"Call again to fetch the rest; if it fails again, run: qa-fetch echo {self.archive}.",
+                missing=missing,
+            )
+        return Incomplete(
+            f"{self.archive} sent {arrived} of {total} objects and called it complete. "
+            "Call again to fetch the rest; if they never come, its log says why.",
+            missing=missing,
+        )
+
+    def look(self, images: Sequence[Image], budget: Budget) -> None:
+        """Replace the rows of images by their own headers: the archive's answers did not say enough."""
+        self.place([found.reference for found in images], budget)
+        for found in images:
+            found.row = self.header(found.reference.instance)
+            found.whole = True
+
+    def header(self, uid: str) -> Any:
+        """The header of an object that is on the shelf."""
+        return part10.read(self.shelf.object_path(uid), headers_only=True)
+
+    def _check(self, headers: Sequence[Any], wanted: Wanted) -> None:
+        """What arrived must be what was asked for, whatever the archive's answers said."""
+        for header in headers:
+            if str(header.get("PatientID") or "").strip() != wanted.patient:
+                raise BadArchive(
+                    f"{self.archive} sent an object of another patient than the one asked for, so none is used. "
+                    "Report it to its administrator."
+                )
+            if not wanted.fits(header, whole=True):
+                raise BadArchive(
+                    f"{self.archive} described an object otherwise than it is (kind or plan), so none is used. "
+                    "Report it to its administrator."
+                )
+
+    # --- plans
+
+    def plans(self, patient: str, budget: Budget, *, label: Optional[str] = None) -> list[Plan]:
+        """The plans of a patient as the archive describes them; a label narrows the question, and is checked here."""
+        keys = {"PatientID": patient, "Modality": "RTPLAN"}
+        if label is not None and label.isascii() and not set(label) & set("*?\\") and label == label.strip():
+            keys["SOPInstanceUID" if is_uid(label) else "RTPlanLabel"] = label
+        found = []
+        for row in self.backend.find("IMAGE", keys, PLAN_KEYWORDS, budget):
+            plan = plan_from(row, image(row).reference, self._fetch_plan)
+            found.append(plan if plan.label else self.complete(plan, budget))
+        return [plan for plan in found if label is None or label in (plan.label, plan.uid)]
+
+    def plan(
+        self, patient: str, label: Optional[str], budget: Budget, *, pick: Optional[str], approved: Optional[bool]
+    ) -> Plan:
+        """The one plan that is meant, or an error that lists the candidates."""
+        plans = self.plans(patient, budget, label=label) or self.plans(patient, budget)
+        return choose(
+            plans,
+            label,
+            archive=self.archive,
+            pick=pick,
+            approved=approved,
+            complete=lambda plan: self.complete(plan, budget),
+        )
+
+    def complete(self, plan: Plan, budget: Budget) -> Plan:
+        """The plan as its own header describes it."""
+        self.place([plan.reference], budget)
+        return plan_from(self.header(plan.uid), plan.reference, self._fetch_plan)
+
+    def plan_file(self, plan: Plan, budget: Budget) -> Path:
+        """The plan's file, in a folder of its own."""
+        return self.bring([plan.reference], budget, says=f"plan {plan.label}").files[0]
+
+    def _fetch_plan(self, plan: Plan) -> Path:
+        try:
+            return self.plan_file(plan, Budget(25.0))
+        finally:
+            self.backend.close()

@@ -1,0 +1,109 @@
+"""What ``Archive`` returns: files in a folder of their own, and what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from .. import part10
+from ..errors import Ambiguous
+from ..shelf import Folder, Reference
+from .when import acquired, clock, parse_date
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An RT plan; its file is fetched when it is first asked for."""
+
+    uid: str
+    label: str
+    date: Optional[date]
+    approval: str
+    name: str = ""
+    course: str = ""
+    reference: Reference = field(repr=False, default=Reference("", "", ""))
+    time: str = field(repr=False, default="")
+    fetch: Callable[[Plan], Path] = field(repr=False, compare=False, default=lambda plan: Path())
+
+    @cached_property
+    def file(self) -> Path:
+        """The plan's DICOM file."""
+        return self.fetch(self)
+
+    @cached_property
+    def dataset(self) -> Any:
+        """The plan as a pydicom Dataset."""
+        return part10.read(self.file)
+
+    def __str__(self) -> str:
+        """One line for a list of candidates, without anything about the patient."""
+        facts = [f"of {self.date}" if self.date else "undated", self.approval or "approval unknown"]
+        if self.course:
+            facts.append(f"course {self.course}")
+        return f"{self.label} ({', '.join(facts)}, UID ...{self.uid[-12:]})"
+
+
+def plan_from(header: Any, reference: Reference, fetch: Callable[[Plan], Path]) -> Plan:
+    """A plan from its header or from an archive's answer."""
+    return Plan(
+        uid=reference.instance,
+        label=str(header.get("RTPlanLabel") or "").strip(),
+        date=parse_date(header.get("RTPlanDate")),
+        approval=str(header.get("ApprovalStatus") or "").strip(),
+        name=str(header.get("RTPlanName") or "").strip(),
+        course=str(header.get("StudyID") or "").strip(),
+        reference=reference,
+        time=str(header.get("RTPlanTime") or ""),
+        fetch=fetch,
+    )
+
+
+class Images:
+    """A set of objects: ``folder`` holds exactly its files, ``files`` lists them in the order of acquisition."""
+
+    def __init__(
+        self, folder: Folder, headers: Sequence[Any], *, plan: Optional[Plan], from_shelf: bool, says: str
+    ) -> None:
+        self.folder: Path = folder.path
+        self.files: tuple[Path, ...] = folder.files
+        self.uids: tuple[str, ...] = folder.uids
+        self.plan = plan
+        self.from_shelf = from_shelf
+        self.series: tuple[str, ...] = tuple(
+            dict.fromkeys(part10.clean_uid(header.get("SeriesInstanceUID") or "") for header in headers)
+        )
+        moments = [moment for moment in map(acquired, headers) if moment is not None]
+        self.acquired: Optional[datetime] = min(moments, default=None)
+        self.finished: Optional[datetime] = max(moments, default=None)
+        self._says = says
+
+    @cached_property
+    def datasets(self) -> tuple[Any, ...]:
+        """The objects as pydicom Datasets, in the order of ``files``."""
+        return tuple(part10.read(path) for path in self.files)
+
+    @property
+    def dataset(self) -> Any:
+        """The only object of the set; Ambiguous if there are several."""
+        if len(self.files) != 1:
+            raise Ambiguous(
+                f"this set holds {len(self.files)} objects, so there is no single one. "
+                "Use .datasets, or narrow the question (plan, kind, on).",
+                candidates=self.uids,
+            )
+        return self.datasets[0]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.datasets)
+
+    def __repr__(self) -> str:
+        when = f", {clock(self.acquired)}" if self.acquired else ""
+        origin = "from the shelf" if self.from_shelf else "fetched"
+        return f"<Images: {len(self)} x {self._says}{when}, {origin}>"

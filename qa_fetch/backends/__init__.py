@@ -1,0 +1,106 @@
+"""What every sort of archive can do, whatever speaks behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, Optional, Protocol
+
+from ..budget import Budget
+from ..config import ArchiveConfig, Config
+from ..errors import ConfigError
+from ..matching import Value
+from ..shelf import Claim, Reference
+
+LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a connection test: True it works, False it does not, None it could not be tried."""
+
+    name: str
+    works: Optional[bool]
+    says: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of one file that was sent; ``problem`` is empty when the archive has it."""
+
+    path: Path
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Who we are to an archive, and where our shelf lies."""
+
+    ae_title: str
+    host: str
+    port: int
+    shelf: Path
+
+
+class Backend(Protocol):
+    """One archive. Nothing here knows patients' plans or kinds; nothing above knows DICOM's services."""
+
+    name: str
+
+    @property
+    def relational(self) -> bool:
+        """Whether one question can reach across all series of a patient; False where each series must be asked."""
+        ...
+
+    def find(
+        self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
+    ) -> list[Any]:
+        """Data sets of that level that fit the keys, one per entity, checked on our own side."""
+        ...
+
+    def retrieve(self, references: Sequence[Reference], claim: Claim, budget: Budget) -> None:
+        """Bring objects into a claim; raises when the archive fails, returns when it has no more to give."""
+        ...
+
+    def store(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Send files; each is accounted for."""
+        ...
+
+    def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
+        """Try the connection step by step, each with a sentence."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections; the next call opens them again."""
+        ...
+
+
+_BUILT_IN = {"dimse": ("dimse", "DimseBackend"), "folder": ("folder", "FolderBackend")}
+
+
+def open_backend(archive: ArchiveConfig, config: Config) -> Backend:
+    """The backend for an archive's settings; other packages add theirs under ``qa_fetch.backends``."""
+    local = Local(
+        ae_title=archive.options.get("local_ae_title") or config.local("ae_title").value,
+        host=config.local("host").value,
+        port=archive.options.get("local_port") or config.local("port").value,
+        shelf=config.shelf("path").value,
+    )
+    if archive.kind in _BUILT_IN:
+        module, name = _BUILT_IN[archive.kind]
+        factory = getattr(import_module(f".{module}", __name__), name)
+    else:
+        factory = _plugin(archive)
+    backend: Backend = factory(archive, local)
+    return backend
+
+
+def _plugin(archive: ArchiveConfig) -> Any:
+    found = metadata.entry_points()
+    points = found.select(group="qa_fetch.backends") if hasattr(found, "select") else found.get("qa_fetch.backends", ())
+    for point in points:
+        if point.name == archive.kind:
+            return point.load()
+    raise ConfigError(f"no installed package offers archives of kind {archive.kind!r}. Install it, or correct the kind.")

@@ -1,0 +1,320 @@
+"""Any DICOM archive over C-FIND, C-GET, C-MOVE and C-STORE."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from pynetdicom.presentation import build_context
+
+from .. import part10
+from ..budget import Budget
+from ..config import ArchiveConfig
+from ..errors import BadArchive, ConnectionFailed, QAFetchError, Refused
+from ..matching import Value, query
+from ..shelf import Claim, Reference
+from . import Local, Sent, Step, receiver
+from .diagnosis import steps
+from .levels import UNIQUE, above, check_level, chosen, completed, group_by_series, only
+from .link import Link, connect
+from .storage import RADIOTHERAPY, UNCOMPRESSED, receiving
+
+VERIFICATION = "1.2.840.10008.1.1"
+_MODELS = {
+    "study": {
+        "find": "1.2.840.10008.5.1.4.1.2.2.1",
+        "move": "1.2.840.10008.5.1.4.1.2.2.2",
+        "get": "1.2.840.10008.5.1.4.1.2.2.3",
+    },
+    "patient": {
+        "find": "1.2.840.10008.5.1.4.1.2.1.1",
+        "move": "1.2.840.10008.5.1.4.1.2.1.2",
+        "get": "1.2.840.10008.5.1.4.1.2.1.3",
+    },
+}
+_UIDS_PER_REQUEST = 100
+_LATE_ARRIVALS = 3.0  # seconds that objects may come after the archive called the transfer complete
+_CANNOT = (0xA900, 0xC000)  # how archives say "not this question": identifier does not match, unable to process
+
+
+class DimseBackend:
+    """An archive that speaks DICOM's own services."""
+
+    def __init__(self, archive: ArchiveConfig, local: Local) -> None:
+        self.name = archive.name
+        self._archive = archive
+        self._local = local
+        self._models = _MODELS[archive["root"]]
+        self._link: Optional[Link] = None
+        self._claim: Optional[Claim] = None
+        configured = archive["relational"]
+        self._relational: dict[str, Optional[bool]] = {
+            level: None if configured == "auto" else configured for level in UNIQUE
+        }
+
+    @property
+    def relational(self) -> bool:
+        """Whether image queries may leave out study and series; assumed until the archive proves otherwise."""
+        return self._relational["IMAGE"] is not False
+
+    # --- asking
+
+    def find(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+        """Entities of a level that fit the keys; walks down the levels where the archive needs that."""
+        level = check_level(level)
+        if level == "PATIENT" and self._archive["root"] == "study":
+            return self._patients(keys, returned, budget)
+        uppers = [upper for upper in above(level) if upper != "PATIENT" or self._archive["root"] == "patient"]
+        if all(_single(keys.get(UNIQUE[upper])) for upper in uppers):
+            return chosen(self._ask(level, keys, returned, budget), level, keys)
+        if self._relational[level] is not False:
+            try:
+                rows = chosen(self._ask(level, keys, returned, budget), level, keys)
+            except Refused as error:
+                if self._relational[level] is True or error.status not in _CANNOT:
+                    raise
+            else:
+                if rows or self._relational[level]:
+                    self._relational[level] = True
+                    return rows
+        rows = self._walk(level, keys, returned, budget)
+        if rows:
+            self._relational[level] = False  # it refused, or it found nothing where there is something
+        return rows
+
+    def _patients(self, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+        """Study Root has no patient level: its studies name their patients."""
+        rows = self._ask("STUDY", keys, [*returned, "PatientID"], budget)
+        return chosen(rows, "PATIENT", keys)
+
+    def _ask(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+        """One C-FIND. What archives match wrongly or not at all is asked for, and matched on our side."""
+        ours = [
+            keyword
+            for keyword, value in keys.items()
+            if keyword == "ImageType" or isinstance(value, Mapping) or (isinstance(value, str) and not value.isascii())
+        ]
+        sent = {keyword: value for keyword, value in keys.items() if keyword not in ours}
+        identifier = query(level, sent, [*ours, *returned, UNIQUE[level]])
+        return self._open(budget).find(identifier, self._models["find"], budget)
+
+    def _walk(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+        """The hierarchical way: each level on its own, below each entity found above."""
+        parents: list[Any] = [query(level, {})]
+        del parents[0].QueryRetrieveLevel
+        for step in (*above(level), level):
+            if step == "PATIENT":
+                continue
+            found = []
+            for parent in parents:
+                found += self._below(step, parent, keys, returned, budget)
+            parents = found
+        return chosen(parents, level, keys)
+
+    def _below(
+        self, level: str, parent: Any, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
+    ) -> list[Any]:
+        own = {keyword: keys[keyword] for keyword in only(level, keys)}
+        chain = {UNIQUE[upper]: str(parent.get(UNIQUE[upper])) for upper in above(level) if parent.get(UNIQUE[upper])}
+        if level == "STUDY":  # the patient's attributes belong to the top level of Study Root
+            chain = {keyword: keys[keyword] for keyword in only("PATIENT", keys)}
+        elif self._archive["root"] == "study":
+            chain.pop("PatientID", None)
+        asked = only(level, returned) + (only("PATIENT", returned) if level == "STUDY" else [])
+        rows = chosen(self._ask(level, {**chain, **own}, asked, budget), level, own)
+        return [completed(row, parent) for row in rows]
+
+    # --- fetching
+
+    def retrieve(self, references: Sequence[Reference], claim: Claim, budget: Budget) -> None:
+        """Bring objects into the claim by C-GET where it is offered, else by C-MOVE; then try series by series."""
+        self._claim = claim
+        refusal: Optional[QAFetchError] = None
+        try:
+            for way, level in self._ways(budget):
+                try:
+                    with way(claim, budget) as transfer:
+                        self._transfer_all(transfer, level, claim, budget)
+                except Refused as error:
+                    refusal = refusal or error
+                    if error.status == 0xA801:
+                        break
+                except ConnectionFailed as error:
+                    if budget.spent:
+                        return
+                    refusal = refusal or error
+                if claim.failure is not None:
+                    raise claim.failure
+                if not claim.missing or budget.spent:
+                    return
+        finally:
+            self._claim = None
+        if refusal is not None:
+            raise refusal
+
+    def _ways(self, budget: Budget) -> Iterator[tuple[Callable[..., Any], str]]:
+        if self._archive["retrieve"] == "get" or (
+            self._archive["retrieve"] == "auto" and self._open(budget).accepts(self._models["get"])
+        ):
+            yield self._by_get, "IMAGE"
+            yield self._by_get, "SERIES"
+        if self._archive["retrieve"] in ("auto", "move"):
+            yield self._by_move, "IMAGE"
+            yield self._by_move, "SERIES"
+
+    def _transfer_all(self, transfer: Any, level: str, claim: Claim, budget: Budget) -> None:
+        for group in group_by_series(claim.missing):
+            size = _UIDS_PER_REQUEST if level == "IMAGE" else len(group)
+            for start in range(0, len(group), size):
+                if level == "SERIES":
+                    claim.welcome(group[start].series)
+                code = transfer(self._identifier(level, group[start : start + size]))
+                if claim.failure is not None or budget.spent:
+                    return
+                if code not in (0x0000, 0xB000, 0xFF00, 0xFF01):
+                    raise self._open(budget).refusal(transfer.service, code)
+
+    def _identifier(self, level: str, group: Sequence[Reference]) -> Any:
+        first = group[0]
+        keys: dict[str, Value] = {"StudyInstanceUID": first.study, "SeriesInstanceUID": first.series}
+        if self._archive["root"] == "patient":
+            keys["PatientID"] = first.patient
+        if level == "IMAGE":
+            keys["SOPInstanceUID"] = [reference.instance for reference in group]
+        return query(level, keys)
+
+    @contextlib.contextmanager
+    def _by_get(self, claim: Claim, budget: Budget) -> Iterator[_Transfer]:
+        classes = {reference.sop_class for reference in claim.missing if reference.sop_class}
+        if not classes <= set(RADIOTHERAPY):
+            self.close()
+        link = self._open(budget, sorted(classes))
+
+        def ask(identifier: Any) -> int:
+            code, _ = link.get(identifier, self._models["get"], budget, lambda: claim.failure is not None)
+            return code
+
+        yield _Transfer("C-GET", ask)
+
+    @contextlib.contextmanager
+    def _by_move(self, claim: Claim, budget: Budget) -> Iterator[_Transfer]:
+        link = self._open(budget)
+        if receiver.standing_at(self._local):
+            with receiver.want(self._local, claim) as asked:
+                yield self._mover(link, claim, budget, asked.collect)
+        else:
+            with receiver.temporary(self._local, claim, budget):
+                yield self._mover(link, claim, budget, lambda: 0)
+
+    def _mover(self, link: Link, claim: Claim, budget: Budget, collect: Callable[[], int]) -> _Transfer:
+        def stop() -> bool:
+            collect()
+            return claim.failure is not None
+
+        def ask(identifier: Any) -> int:
+            before = len(claim.missing)
+            code, sent = link.move(identifier, self._models["move"], self._local.ae_title, budget, stop)
+            patience = Budget(budget.at_most(_LATE_ARRIVALS))
+            while not stop() and before - len(claim.missing) < min(sent, before) and not patience.spent:
+                time.sleep(0.01)
+            return code
+
+        return _Transfer("C-MOVE", ask)
+
+    # --- sending, testing, closing
+
+    def store(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Send files over one association; each is accounted for."""
+        kinds: dict[tuple[str, str], None] = {}
+        readable: dict[Path, str] = {}
+        for path in files:
+            try:
+                meta = part10.read(path, headers_only=True, keywords=["SOPInstanceUID"]).file_meta
+                kinds[(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))] = None
+                readable[path] = ""
+            except (BadArchive, AttributeError):
+                readable[path] = f"{path.name} is not a readable DICOM file"
+        contexts = [
+            build_context(sop_class, [syntax] if syntax not in UNCOMPRESSED else _first(syntax, UNCOMPRESSED))
+            for sop_class, syntax in kinds
+        ]
+        outcome = []
+        link = connect(self._archive, self._local, contexts[:128], budget) if contexts else None
+        try:
+            for path, problem in readable.items():
+                if not problem and link is not None:
+                    problem = self._store_one(link, path, budget)
+                outcome.append(Sent(path, problem))
+        finally:
+            if link is not None:
+                link.release()
+        return outcome
+
+    def _store_one(self, link: Link, path: Path, budget: Budget) -> str:
+        try:
+            code = link.store(path, budget)
+        except ValueError:
+            return f"{self.name} does not accept objects of this class in this transfer syntax"
+        except ConnectionFailed as error:
+            return error.message
+        return "" if code == 0x0000 or code & 0xF000 == 0xB000 else link.refusal("C-STORE", code).message
+
+    def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
+        """Try the connection step by step."""
+        yield from steps(self, self._archive, self._local, budget, patient)
+
+    def open(self, budget: Budget) -> Link:
+        """The association of this call, opened when it is first needed."""
+        return self._open(budget)
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The SOP classes of find, move and get for the configured root."""
+        return self._models
+
+    def _open(self, budget: Budget, sop_classes: Sequence[str] = ()) -> Link:
+        if self._link is not None and self._link.alive:
+            return self._link
+        contexts = [build_context(self._models["find"]), build_context(VERIFICATION)]
+        roles: list[Any] = []
+        if self._archive["retrieve"] in ("auto", "move"):
+            contexts.append(build_context(self._models["move"]))
+        if self._archive["retrieve"] in ("auto", "get"):
+            contexts.append(build_context(self._models["get"]))
+            storage, roles = receiving(dict.fromkeys([*sop_classes, *RADIOTHERAPY]))
+            contexts += storage[: 128 - len(contexts)]
+        self._link = connect(self._archive, self._local, contexts, budget, roles=roles, on_store=self._on_store)
+        return self._link
+
+    def _on_store(self, event: Any) -> int:
+        claim = self._claim
+        return 0x0124 if claim is None else receiver.status_of(claim.take, event)
+
+    def close(self) -> None:
+        """Release the association."""
+        if self._link is not None:
+            self._link.release()
+            self._link = None
+
+
+class _Transfer:
+    """One way of asking for objects: call it with an identifier, it returns the final status."""
+
+    def __init__(self, service: str, ask: Callable[[Any], int]) -> None:
+        self.service = service
+        self._ask = ask
+
+    def __call__(self, identifier: Any) -> int:
+        return self._ask(identifier)
+
+
+def _single(value: Value) -> bool:
+    """Whether a key names one entity and not several or any."""
+    return isinstance(value, str) and bool(value) and not set(value) & set("*?\\")
+
+
+def _first(chosen_syntax: str, syntaxes: Sequence[str]) -> list[str]:
+    return [chosen_syntax, *(syntax for syntax in syntaxes if syntax != chosen_syntax)]

@@ -1,0 +1,134 @@
+"""A folder of DICOM files as an archive: what a test, an export or a stick holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from .. import part10
+from ..budget import Budget
+from ..config import ArchiveConfig
+from ..errors import BadArchive, ConfigError, ConnectionFailed
+from ..matching import Value
+from ..shelf import Claim, Reference
+from . import Local, Sent, Step
+from .levels import check_level, chosen
+
+_COUNTS = {
+    "NumberOfPatientRelatedStudies": ("PatientID", "StudyInstanceUID"),
+    "NumberOfPatientRelatedInstances": ("PatientID", "SOPInstanceUID"),
+    "NumberOfStudyRelatedSeries": ("StudyInstanceUID", "SeriesInstanceUID"),
+    "NumberOfStudyRelatedInstances": ("StudyInstanceUID", "SOPInstanceUID"),
+    "NumberOfSeriesRelatedInstances": ("SeriesInstanceUID", "SOPInstanceUID"),
+}
+
+
+class FolderBackend:
+    """Every DICOM file below a folder; other files are left alone."""
+
+    relational = True
+
+    def __init__(self, archive: ArchiveConfig, local: Local) -> None:
+        self.name = archive.name
+        self._root: Path = archive["path"]
+        if not self._root.is_dir():
+            raise ConfigError(f"{self.name}: {self._root} is not a folder. Correct path.")
+
+    def find(
+        self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
+    ) -> list[Any]:
+        """Entities of a level that fit the keys."""
+        level = check_level(level)
+        headers = [header for _, header in self._headers(budget)]
+        rows = chosen((_copy(header) for header in headers), level, _without_counts(keys))
+        for keyword, (own, counted) in _COUNTS.items():
+            if keyword in returned or keyword in keys:
+                for row in rows:
+                    same = (header for header in headers if header.get(own) == row.get(own))
+                    setattr(row, keyword, len({str(header.get(counted)) for header in same}))
+        return rows
+
+    def retrieve(self, references: Sequence[Reference], claim: Claim, budget: Budget) -> None:
+        """Copy files into the claim."""
+        for path, header in self._headers(budget):
+            if budget.spent:
+                return
+            if claim.wants(part10.clean_uid(header.SOPInstanceUID)):
+                claim.take_file(path)
+
+    def store(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Copy files into the folder under their UIDs; nothing that is there is overwritten."""
+        return [Sent(path, self._store_one(path)) for path in files]
+
+    def _store_one(self, path: Path) -> str:
+        try:
+            data = path.read_bytes()
+            identity = part10.split(data, path.name).identity()
+        except BadArchive as error:
+            return error.message
+        target = self._root / f"{part10.file_stem(identity.sop_instance)}.dcm"
+        if target.exists():
+            same = target.read_bytes() == data
+            return "" if same else f"{self.name} already has another object under the UID of {path.name}"
+        partial = target.with_suffix(".part")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+        return ""
+
+    def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
+        """Whether the folder is there and holds DICOM files."""
+        count = sum(1 for _ in self._headers(budget))
+        yield Step("folder", True, f"{self._root} can be read")
+        yield Step("objects", True if count else None, f"it holds {count} DICOM object{'' if count == 1 else 's'}")
+        if patient:
+            plans = self.find("IMAGE", {"PatientID": patient, "Modality": "RTPLAN"}, [], budget)
+            yield Step("patient", bool(plans), f"it shows {len(plans)} plan{'' if len(plans) == 1 else 's'} of that patient")
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _headers(self, budget: Budget) -> Iterator[tuple[Path, Any]]:
+        """Each DICOM file with its header, by path; files are read once per change."""
+        for folder, names, files in os.walk(self._root):
+            names.sort()
+            for name in sorted(files):
+                if budget.spent:
+                    raise ConnectionFailed(
+                        f"{self.name} holds more files than can be read within {budget}. "
+                        "Call again to go on from there, or allow more with budget=."
+                    )
+                path = Path(folder) / name
+                state = path.stat()
+                header = _header(path, state.st_size, state.st_mtime_ns)
+                if header is not None:
+                    yield path, header
+
+
+@lru_cache(maxsize=50_000)
+def _header(path: Path, size: int, changed: int) -> Any:
+    """A file's header, or None for what is not DICOM: a folder may hold anything."""
+    with path.open("rb") as file:
+        if file.read(132)[128:] != b"DICM":
+            return None
+    try:
+        header = part10.read(path, headers_only=True)
+    except BadArchive:
+        return None
+    return header if "SOPInstanceUID" in header else None
+
+
+def _copy(header: Any) -> Any:
+    """A row of its own, so that whoever gets it may change it."""
+    from pydicom.dataset import Dataset
+
+    row = Dataset()
+    row.update(header)
+    return row
+
+
+def _without_counts(keys: Mapping[str, Value]) -> dict[str, Value]:
+    return {keyword: value for keyword, value in keys.items() if keyword not in _COUNTS}

@@ -1,0 +1,94 @@
+"""Which attribute belongs to which level of the query model, and what identifies an entity there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import ConfigError
+from ..matching import Value, matches, query
+from ..part10 import clean_uid
+
+UNIQUE = {
+    "PATIENT": "PatientID",
+    "STUDY": "StudyInstanceUID",
+    "SERIES": "SeriesInstanceUID",
+    "IMAGE": "SOPInstanceUID",
+}
+_ORDER = tuple(UNIQUE)
+
+_PATIENT = (
+    "PatientID PatientName PatientBirthDate PatientBirthTime PatientSex IssuerOfPatientID OtherPatientIDs EthnicGroup "
+    "PatientComments NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances"
+)
+_STUDY = (
+    "StudyInstanceUID StudyDate StudyTime StudyID StudyDescription AccessionNumber ReferringPhysicianName "
+    "ModalitiesInStudy SOPClassesInStudy PatientAge PatientSize PatientWeight NameOfPhysiciansReadingStudy "
+    "NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances"
+)
+_SERIES = (
+    "SeriesInstanceUID SeriesNumber SeriesDate SeriesTime SeriesDescription Modality ProtocolName BodyPartExamined "
+    "Laterality OperatorsName PerformingPhysicianName StationName InstitutionName Manufacturer ManufacturerModelName "
+    "DeviceSerialNumber SoftwareVersions FrameOfReferenceUID PerformedProcedureStepStartDate "
+    "PerformedProcedureStepStartTime RequestAttributesSequence NumberOfSeriesRelatedInstances"
+)
+_LEVEL_OF = {
+    keyword: level
+    for level, keywords in (("PATIENT", _PATIENT), ("STUDY", _STUDY), ("SERIES", _SERIES))
+    for keyword in keywords.split()
+}
+
+
+def check_level(level: str) -> str:
+    """The level in capitals; a clear line for anything else."""
+    if level.upper() not in UNIQUE:
+        raise ConfigError(f"{level!r} is not a query level. Use one of {', '.join(UNIQUE)}.")
+    return level.upper()
+
+
+def level_of(keyword: str) -> str:
+    """The level that an attribute belongs to."""
+    return _LEVEL_OF.get(keyword, "IMAGE")
+
+
+def above(level: str) -> tuple[str, ...]:
+    """The levels above one, highest first."""
+    return _ORDER[: _ORDER.index(level)]
+
+
+def only(level: str, keywords: Iterable[str]) -> list[str]:
+    """Those keywords that belong to a level."""
+    return [keyword for keyword in keywords if level_of(keyword) == level]
+
+
+def chosen(rows: Iterable[Any], level: str, keys: Mapping[str, Value]) -> list[Any]:
+    """One row per entity, in the order in which they came, without those that provably do not fit the keys.
+
+    Peers ignore keys, return one row per instance at every level, and decorate UIDs with NULs or spaces.
+    """
+    wanted, unique = query(level, keys), UNIQUE[level]
+    found: dict[str, Any] = {}
+    for row in rows:
+        identifier = row.get(unique)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+            if row.get(keyword):
+                setattr(row, keyword, clean_uid(row.get(keyword)))
+        if identifier and matches(wanted, row) is not False:
+            found.setdefault(clean_uid(identifier), row)
+    return list(found.values())
+
+
+def completed(row: Any, parent: Any) -> Any:
+    """A row with what the rows above it said, since a hierarchical answer carries its own level only."""
+    for element in parent:
+        if element.tag not in row and element.keyword not in ("QueryRetrieveLevel", "SpecificCharacterSet"):
+            row[element.tag] = element
+    return row
+
+
+def group_by_series(references: Sequence[Any]) -> list[list[Any]]:
+    """References of one series together, in the order in which the series first appear."""
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for reference in references:
+        groups.setdefault((reference.study, reference.series), []).append(reference)
+    return list(groups.values())

@@ -1,0 +1,64 @@
+"""The objects and encodings that are asked for and accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import build_context, build_role
+
+from .. import part10
+
+UNCOMPRESSED = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE, part10.DEFLATED, part10.EXPLICIT_BIG)
+COMPRESSED = (
+    "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
+    "1.2.840.10008.1.2.4.57",  # JPEG Lossless
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS Lossy
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+    "1.2.840.10008.1.2.4.201",  # High-Throughput JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG Extended
+    "1.2.840.10008.1.2.5",  # RLE Lossless
+)
+TRANSFER_SYNTAXES = UNCOMPRESSED + COMPRESSED
+
+# What a radiotherapy archive holds; a C-GET must name the classes it is ready to receive, 128 at most.
+RADIOTHERAPY = (
+    "1.2.840.10008.5.1.4.1.1.481.1",  # RT Image
+    "1.2.840.10008.5.1.4.1.1.481.2",  # RT Dose
+    "1.2.840.10008.5.1.4.1.1.481.3",  # RT Structure Set
+    "1.2.840.10008.5.1.4.1.1.481.4",  # RT Beams Treatment Record
+    "1.2.840.10008.5.1.4.1.1.481.5",  # RT Plan
+    "1.2.840.10008.5.1.4.1.1.481.6",  # RT Brachy Treatment Record
+    "1.2.840.10008.5.1.4.1.1.481.7",  # RT Treatment Summary Record
+    "1.2.840.10008.5.1.4.1.1.481.8",  # RT Ion Plan
+    "1.2.840.10008.5.1.4.1.1.481.9",  # RT Ion Beams Treatment Record
+    "1.2.840.10008.5.1.4.1.1.2",  # CT Image
+    "1.2.840.10008.5.1.4.1.1.4",  # MR Image
+    "1.2.840.10008.5.1.4.1.1.128",  # PET Image
+    "1.2.840.10008.5.1.4.1.1.66.1",  # Spatial Registration
+    "1.2.840.10008.5.1.4.1.1.66.3",  # Deformable Spatial Registration
+    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
+    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray for presentation
+    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
+    "1.2.840.10008.5.1.4.1.1.88.67",  # X-Ray Radiation Dose SR
+    "1.2.840.10008.5.1.4.1.1.104.1",  # Encapsulated PDF
+    "1.2.840.10008.5.1.4.1.1.66",  # Raw Data
+)
+
+
+def receiving(sop_classes: Iterable[str]) -> tuple[list[Any], list[Any]]:
+    """Contexts and roles with which a C-GET can bring objects of these classes, compressed or not."""
+    contexts, roles = [], []
+    for sop_class in sop_classes:
+        contexts.append(build_context(sop_class, list(UNCOMPRESSED)))
+        contexts.append(build_context(sop_class, list(COMPRESSED)))
+        roles.append(_receiver_role(sop_class))
+    return contexts, roles
+
+
+def _receiver_role(sop_class: str) -> SCP_SCU_RoleSelectionNegotiation:
+    return build_role(sop_class, scp_role=True)

@@ -1,0 +1,77 @@
+"""Writing to disk so that a crash leaves the old state or the new one, never half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Union
+
+from ..errors import Incomplete
+
+_FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+
+
+@contextlib.contextmanager
+def sentences(folder: Path, doing: str, missing: Sequence[str] = ()) -> Iterator[None]:
+    """Turn what the operating system says about the shelf's disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Incomplete(
+                f"the disk of the shelf {folder} is full, so {doing} stopped and nothing half-written was kept. "
+                "Free space there, run qa-fetch shelf prune, or set another [shelf] path.",
+                retriable=False,
+                missing=list(missing),
+            ) from error
+        raise Incomplete(
+            f"the shelf {folder} cannot be used for {doing} ({error.strerror}). "
+            "Check that this user may write there, or set another [shelf] path.",
+            retriable=False,
+            missing=list(missing),
+        ) from error
+
+
+def make_folder(path: Path) -> Path:
+    """A folder that only its owner reads: what lies here is patient data."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def write_atomically(target: Path, parts: Sequence[Union[bytes, memoryview]], *, temporary: Path) -> None:
+    """Write to a temporary file, flush it to the disk, then give it its name."""
+    try:
+        with temporary.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(target.parent)
+
+
+def write_text(target: Path, text: str) -> None:
+    """The same for a small text file beside others."""
+    make_folder(target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
+    os.close(descriptor)
+    write_atomically(target, [text.encode("utf-8")], temporary=Path(name))
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut; Windows has no such call and journals names itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
