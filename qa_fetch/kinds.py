@@ -5,6 +5,7 @@ A rule answers True, False, or None when the attributes at hand cannot tell; the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional, Union
@@ -38,41 +39,52 @@ class Kind:
             True for an object's own header, where a missing attribute is a fact; False for an answer, where it is
             only an attribute that the archive did not return, and the verdict may be None.
         """
-        modality = dataset.get("Modality")
+        modality = _word(dataset.get("Modality"))
         if modality and modality != self.modality:
             return False
         verdict = self.rule(dataset, whole)
         return bool(verdict) if whole else verdict
 
 
+def _word(value: Any) -> str:
+    """A code string without the padding that some peers leave around it."""
+    return str(value or "").strip(" \0").upper()
+
+
 def _image_type(dataset: Any) -> Optional[list[str]]:
     value = dataset.get("ImageType")
     if not value:
         return None
-    return [value] if isinstance(value, str) else [str(part).strip() for part in value]
+    words = [_word(part) for part in (value.split("\\") if isinstance(value, str) else value)]
+    return words if any(words) else None
 
 
-def _is_dose(dataset: Any) -> Optional[bool]:
-    image_type = _image_type(dataset)
-    return None if image_type is None else any("DOSE" in part for part in image_type[2:])
+def _is_dose(image_type: list[str]) -> bool:
+    return any("DOSE" in part for part in image_type[2:])
 
 
 def _kilovoltage(dataset: Any) -> Optional[bool]:
     """kV images of a session carry the dosimeter unit MINUTE, MV images MU; some carry only the tube voltage."""
-    unit = dataset.get("PrimaryDosimeterUnit")
+    unit = _word(dataset.get("PrimaryDosimeterUnit"))
     if unit in ("MU", "MINUTE"):
-        return bool(unit == "MINUTE")
-    exposures = dataset.get("ExposureSequence") or []
-    voltages = [item.get("KVP") for item in exposures] + [dataset.get("KVP")]
-    known = [float(voltage) for voltage in voltages if voltage not in (None, "")]
-    return None if not known else known[0] < _KILOVOLTAGE_BELOW
+        return unit == "MINUTE"
+    voltages = [_voltage(item) for item in dataset.get("ExposureSequence") or []] + [_voltage(dataset)]
+    known = [voltage for voltage in voltages if voltage]  # some imagers write 0 for "not known"
+    return known[0] < _KILOVOLTAGE_BELOW if known else None
+
+
+def _voltage(dataset: Any) -> Optional[float]:
+    try:
+        return float(dataset.get("KVP") or 0)
+    except (TypeError, ValueError):
+        return None  # not a number, so not known
 
 
 def _portal(dataset: Any, whole: bool) -> Optional[bool]:
     image_type = _image_type(dataset)
     if image_type is None:
         return None
-    if len(image_type) < 3 or image_type[2] != "PORTAL" or _is_dose(dataset):
+    if len(image_type) < 3 or image_type[2] != "PORTAL" or _is_dose(image_type):
         return False
     kilovoltage = _kilovoltage(dataset)
     if kilovoltage is not None:
@@ -96,11 +108,11 @@ def _acquired_image(dataset: Any) -> Optional[bool]:
     image_type = _image_type(dataset)
     if image_type is None:
         return None
-    return len(image_type) > 2 and image_type[2] in ("PORTAL", "RADIOGRAPH", "FLUENCE") and not _is_dose(dataset)
+    return len(image_type) > 2 and image_type[2] in ("PORTAL", "RADIOGRAPH", "SIMULATOR") and not _is_dose(image_type)
 
 
 def _mv(dataset: Any, whole: bool) -> Optional[bool]:
-    return _both(_acquired_image(dataset), _negated(_kilovoltage(dataset)))
+    return _portal(dataset, whole) or _both(_acquired_image(dataset), _negated(_kilovoltage(dataset)))
 
 
 def _kv(dataset: Any, whole: bool) -> Optional[bool]:
@@ -112,21 +124,18 @@ def _drr(dataset: Any, whole: bool) -> Optional[bool]:
     return None if image_type is None else "DRR" in image_type[2:]
 
 
-_CONE_BEAM_MODELS = ("ON-BOARD IMAGER", "OBI", "XVI", "CBCT", "HYPERSIGHT")
+_CONE_BEAM = ("ManufacturerModelName", "SeriesDescription", "ProtocolName", "ImageType")
+_CONE_BEAM_MODELS = re.compile(r"(?<![A-Z])(ON-BOARD IMAGER|OBI|XVI|HYPERSIGHT)(?![A-Z])")  # not in MOBILETT
+_CONE_BEAM_WORDS = re.compile(r"CBCT|CONE[ -]?BEAM")
 
 
 def _cbct(dataset: Any, whole: bool) -> Optional[bool]:
     """No attribute of the CT IOD says "cone beam": the device's model, or the words of its protocol, do."""
-    words = [
-        str(dataset.get(keyword) or "").upper()
-        for keyword in ("ManufacturerModelName", "SeriesDescription", "ProtocolName", "ImageComments", "StationName")
-    ]
-    image_type = " ".join(_image_type(dataset) or []).upper()
-    if any(model in words[0] for model in _CONE_BEAM_MODELS):
+    model = _word(dataset.get("ManufacturerModelName"))
+    described = [_word(dataset.get(keyword)) for keyword in (*_CONE_BEAM, "ImageComments", "StationName")]
+    if _CONE_BEAM_MODELS.search(model) or any(map(_CONE_BEAM_WORDS.search, described)):
         return True
-    if any("CBCT" in word or "CONE BEAM" in word for word in [*words, image_type]):
-        return True
-    return False if words[0] or whole else None
+    return False if model or whole else None
 
 
 def _ct(dataset: Any, whole: bool) -> Optional[bool]:
@@ -134,7 +143,7 @@ def _ct(dataset: Any, whole: bool) -> Optional[bool]:
 
 
 def _any(dataset: Any, whole: bool) -> Optional[bool]:
-    return True if dataset.get("Modality") else None
+    return True if _word(dataset.get("Modality")) else None
 
 
 def _negated(verdict: Optional[bool]) -> Optional[bool]:
@@ -148,7 +157,6 @@ def _both(first: Optional[bool], second: Optional[bool]) -> Optional[bool]:
 
 
 _ENERGY = ("ImageType", "PrimaryDosimeterUnit")
-_CONE_BEAM = ("ManufacturerModelName", "SeriesDescription", "ProtocolName", "ImageType")
 
 _KINDS = {
     kind.name: kind
@@ -180,7 +188,7 @@ def kind(name: Union[str, Kind]) -> Kind:
     if "\\" in name:
         return _exact_image_type(name)
     try:
-        return _KINDS[name.lower()]
+        return _KINDS[re.sub(r"[\s-]+", "_", name.strip().lower())]
     except KeyError:
         raise ConfigError(
             f"{name!r} is not a kind of object. Use one of {', '.join(_KINDS)}, "
@@ -194,7 +202,7 @@ def names() -> tuple[str, ...]:
 
 
 def _exact_image_type(text: str) -> Kind:
-    wanted = [part.strip() for part in text.split("\\")]
+    wanted = [_word(part) for part in text.split("\\")]
 
     def rule(dataset: Any, whole: bool) -> Optional[bool]:
         image_type = _image_type(dataset)

@@ -1,4 +1,4 @@
-"""Part-10 files: from the bytes of the wire to the disk and back, and the only home of pydicom's version differences."""
+"""Part-10 files: from the bytes of the wire to the disk and back; the only home of pydicom's version differences."""
 
 from __future__ import annotations
 
@@ -23,6 +23,20 @@ IMPLEMENTATION_NAME = b"QA_FETCH"
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_WORDS = frozenset(("OW", "OF", "OL", "OD", "OV"))  # values of more than a byte that pydicom keeps as bytes
+# What pydicom lets through when bytes are not what they claim to be; damaged files raise any of them.
+_PYDICOM_RAISES = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 _UNDEFINED = 0xFFFFFFFF
 _DEEPEST = 64  # sequences nested deeper than this are an attack, not a treatment
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
@@ -62,6 +76,8 @@ def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     """Preamble, DICM and group 2 for a data set that is kept exactly as it came."""
 
     def element(number: int, vr: bytes, value: bytes) -> bytes:
+        if len(value) > 0xFFFE:
+            raise BadArchive("an object has a UID of more than 65534 characters. Leave it out.")
         value += (b"\0" if vr in (b"UI", b"OB") else b" ") * (len(value) % 2)
         if vr == b"OB":
             return struct.pack("<HH2sHL", 2, number, vr, 0, len(value)) + value
@@ -225,27 +241,26 @@ def split(data: Union[bytes, memoryview], name: str) -> Part10:
 def read(source: Union[Path, BinaryIO], *, headers_only: bool = False, keywords: Optional[Sequence[str]] = None) -> Any:
     """A file as a pydicom Dataset; BadArchive where pydicom cannot read it."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
-    name = source.name if isinstance(source, Path) else "the data"
     try:
         return pydicom.dcmread(
             source,
             stop_before_pixels=headers_only,
             specific_tags=list(keywords) if keywords is not None else None,
         )
-    except (InvalidDicomError, EOFError, struct.error, ValueError, KeyError, AttributeError, zlib.error) as error:
-        raise BadArchive(
-            f"{name} is not a readable DICOM file ({type(error).__name__}). Leave it out, or fetch it again."
-        ) from error
+    except (InvalidDicomError, BytesLengthException, *_PYDICOM_RAISES) as error:
+        name = source.name if isinstance(source, Path) else "the data"
+        raise BadArchive(f"{name} is not a readable DICOM file. Leave it out, or fetch it again.") from error
 
 
 def write(dataset: Any, target: Union[Path, BinaryIO], transfer_syntax: str = EXPLICIT_LITTLE) -> None:
-    """Write a new object as a Part-10 file, under pydicom 2 and 3 alike; for objects made here, not for received ones."""
+    """Write a new object as a Part-10 file, with a new ``file_meta``; for objects made here, not for received ones."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.filewriter import dcmwrite
     from pydicom.uid import UID
 
+    _refuse_to_swap(dataset, transfer_syntax)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -259,23 +274,51 @@ def write(dataset: Any, target: Union[Path, BinaryIO], transfer_syntax: str = EX
 
 
 def encode(dataset: Any, transfer_syntax: str) -> bytes:
-    """A data set's bytes in an uncompressed transfer syntax, without preamble or group 2."""
+    """A data set's bytes in one of the four uncompressed transfer syntaxes, without preamble or group 2."""
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_dataset
 
+    _refuse_to_swap(dataset, transfer_syntax)
     buffer = DicomBytesIO()
     buffer.is_implicit_VR = transfer_syntax == IMPLICIT_LITTLE
     buffer.is_little_endian = transfer_syntax != EXPLICIT_BIG
-    write_dataset(buffer, dataset)
+    before = _get_encoding(dataset)
+    try:
+        write_dataset(buffer, dataset)  # pydicom 2 leaves the buffer's encoding on the data set
+    finally:
+        _put_encoding(dataset, before)
     encoded: bytes = buffer.getvalue()
-    return encoded
+    if transfer_syntax != DEFLATED:
+        return encoded
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(encoded) + packer.flush()
+    return packed + b"\0" * (len(packed) % 2)
+
+
+def _refuse_to_swap(dataset: Any, transfer_syntax: str) -> None:
+    """pydicom rewrites numbers in another byte order, but copies words of pixels as they are: silently other values."""
+    encoding = getattr(dataset, "original_encoding", None) or (None, getattr(dataset, "read_little_endian", None))
+    if encoding[1] is None or encoding[1] == (transfer_syntax != EXPLICIT_BIG):
+        return
+    if any(element.VR in _WORDS and element.value for element in dataset):
+        raise BadArchive(
+            "an object's pixels cannot be turned from one byte order into the other. "
+            "Convert the file to Explicit VR Little Endian first (DCMTK: dcmconv +te)."
+        )
 
 
 def _set_encoding(dataset: Any, transfer_syntax: str) -> None:
     """pydicom 2 wants these attributes, pydicom 3 deprecates them in favour of the file meta."""
+    _put_encoding(dataset, (transfer_syntax == IMPLICIT_LITTLE, transfer_syntax != EXPLICIT_BIG))
+
+
+def _get_encoding(dataset: Any) -> tuple[Any, Any]:
+    return (None, None) if _pydicom_major() >= 3 else (dataset.is_implicit_VR, dataset.is_little_endian)
+
+
+def _put_encoding(dataset: Any, encoding: tuple[Any, Any]) -> None:
     if _pydicom_major() < 3:
-        dataset.is_implicit_VR = transfer_syntax == IMPLICIT_LITTLE
-        dataset.is_little_endian = transfer_syntax != EXPLICIT_BIG
+        dataset.is_implicit_VR, dataset.is_little_endian = encoding
 
 
 def _pydicom_major() -> int:

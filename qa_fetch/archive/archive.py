@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Optional, Union
 
 from .. import kinds
@@ -73,11 +73,24 @@ class Archive:
         self.config = loaded.archive(where, budget=budget, **fields)
         self.name = self.config.name
         self._seconds: float = self.config.options.get("budget") or loaded.top("budget").value
-        self._backend = open_backend(self.config, loaded)
+        self._loaded = loaded
         address = [self.config.options.get(key) for key in ("ae_title", "host", "port", "path", "url")]
-        shelf = Shelf(loaded.shelf("path").value, self.name, repr([self.config.kind, *map(str, address)]))
+        self._shelf = Shelf(loaded.shelf("path").value, self.name, repr([self.config.kind, *map(str, address)]))
         self._settle_minutes: float = loaded.shelf("settle_minutes").value
-        self._fetcher = Fetcher(self._backend, shelf, self.name, on_progress)
+        self._on_progress = on_progress
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[Fetcher]:
+        """A connection for one call: calls from several threads never share one."""
+        backend = open_backend(self.config, self._loaded)
+        try:
+            yield Fetcher(backend, self._shelf, self.name, self._on_progress, self._plan_file)
+        finally:
+            backend.close()
+
+    def _plan_file(self, plan: Plan) -> Path:
+        with self._session() as fetcher:
+            return fetcher.plan_file(plan, Budget(self._seconds))
 
     # --- images
 
@@ -125,12 +138,10 @@ class Archive:
         """
         question = self._question(patient, plan, kind, (on, before, after), session, pick, approved, at_least)
         budget = Budget(self._seconds)
-        try:
+        with self._session() as fetcher:
             if wait:
-                return ask_until_complete(question, self._fetcher, budget)
-            return question.newest(self._fetcher, budget)
-        finally:
-            self._backend.close()
+                return ask_until_complete(question, fetcher, budget)
+            return question.newest(fetcher, budget)
 
     def images(
         self,
@@ -150,10 +161,8 @@ class Archive:
         Each session has a time budget of its own.
         """
         question = self._question(patient, plan, kind, (on, before, after), session, pick, approved, 1)
-        try:
-            yield from question.all(self._fetcher, self._seconds)
-        finally:
-            self._backend.close()
+        with self._session() as fetcher:
+            yield from question.all(fetcher, self._seconds)
 
     def _question(
         self,
@@ -189,10 +198,8 @@ class Archive:
     def plans(self, patient: str, label: Optional[str] = None) -> list[Plan]:
         """The plans of a patient, newest first; none of them is fetched before its file is asked for."""
         budget = Budget(self._seconds)
-        try:
-            found = self._fetcher.plans(_patient(patient), budget, label=label)
-        finally:
-            self._backend.close()
+        with self._session() as fetcher:
+            found = fetcher.plans(_patient(patient), budget, label=label)
         return sorted(found, key=lambda plan: (str(plan.date or ""), plan.time), reverse=True)
 
     def plan(
@@ -217,12 +224,10 @@ class Archive:
             True takes only plans whose ApprovalStatus is APPROVED.
         """
         budget = Budget(self._seconds)
-        try:
-            plan = self._fetcher.plan(_patient(patient), label, budget, pick=pick, approved=approved)
-            self._fetcher.plan_file(plan, budget)
+        with self._session() as fetcher:
+            plan = fetcher.plan(_patient(patient), label, budget, pick=pick, approved=approved)
+            fetcher.plan_file(plan, budget)
             return plan
-        finally:
-            self._backend.close()
 
     # --- by UID, and whole patients
 
@@ -240,19 +245,17 @@ class Archive:
             raise ConfigError("fetch needs a UID. Give study=, series= or instance=.")
         budget = Budget(self._seconds)
         references: dict[str, Reference] = {}
-        try:
+        with self._session() as fetcher:
             for keyword, uids in asked.items():
                 for uid in [uids] if isinstance(uids, str) else list(uids or ()):
-                    found = self._by_uid(keyword, _uid(uid, keyword), budget)
+                    found = self._by_uid(fetcher, keyword, _uid(uid, keyword), budget)
                     references.update({reference.instance: reference for reference in found})
-            return self._fetcher.bring(list(references.values()), budget, says="object fetched by UID")
-        finally:
-            self._backend.close()
+            return fetcher.bring(list(references.values()), budget, says="object fetched by UID")
 
-    def _by_uid(self, keyword: str, uid: str, budget: Budget) -> list[Reference]:
-        if keyword == "SOPInstanceUID" and self._fetcher.shelf.has(uid):
+    def _by_uid(self, fetcher: Fetcher, keyword: str, uid: str, budget: Budget) -> list[Reference]:
+        if keyword == "SOPInstanceUID" and self._shelf.has(uid):
             return [Reference("", "", uid)]
-        rows = self._backend.find("IMAGE", {keyword: uid}, _RETURNED["IMAGE"], budget)
+        rows = fetcher.backend.find("IMAGE", {keyword: uid}, _RETURNED["IMAGE"], budget)
         if not rows:
             what = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(keyword, "object")
             raise NotFound(f"{self.name} has no {what} {uid}. Check the UID, and what this AE title may see.")
@@ -261,13 +264,11 @@ class Archive:
     def patient(self, patient: str) -> Images:
         """Everything that the archive has of a patient."""
         budget = Budget(self._seconds)
-        try:
-            rows = self._backend.find("IMAGE", {"PatientID": _patient(patient)}, _RETURNED["IMAGE"], budget)
+        with self._session() as fetcher:
+            rows = fetcher.backend.find("IMAGE", {"PatientID": _patient(patient)}, _RETURNED["IMAGE"], budget)
             if not rows:
                 raise NotFound(f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see.")
-            return self._fetcher.bring([image(row).reference for row in rows], budget, says="object of a patient")
-        finally:
-            self._backend.close()
+            return fetcher.bring([image(row).reference for row in rows], budget, says="object of a patient")
 
     # --- the rest
 
@@ -280,10 +281,8 @@ class Archive:
         asked = {**(keys or {}), **more}
         returned = [*_RETURNED.get(level.upper(), ()), *(key for key, value in asked.items() if value in ("", None))]
         given = {key: value for key, value in asked.items() if value not in ("", None)}
-        try:
-            return self._backend.find(level, given, returned, Budget(self._seconds))
-        finally:
-            self._backend.close()
+        with self._session() as fetcher:
+            return fetcher.backend.find(level, given, returned, Budget(self._seconds))
 
     def send(self, paths: Union[str, Path, Sequence[Union[str, Path]]]) -> list[Sent]:
         """Send files, or folders of files; raises Incomplete unless the archive has every one of them."""
@@ -294,10 +293,8 @@ class Archive:
             raise NotFound(f"{absent[0]} is not a file, so nothing was sent. Correct the path.")
         if not files:
             raise NotFound("there is no file to send. Name files, or a folder that holds some.")
-        try:
-            outcome = self._backend.store(files, Budget(max(self._seconds, len(files) * 2.0)))
-        finally:
-            self._backend.close()
+        with self._session() as fetcher:
+            outcome = fetcher.backend.store(files, Budget(max(self._seconds, len(files) * 2.0)))
         failed = [sent for sent in outcome if sent.problem]
         if failed:
             raise Incomplete(
@@ -309,22 +306,8 @@ class Archive:
 
     def echo(self, patient: str = "") -> list[Step]:
         """Try the connection step by step; with a patient, also whether that patient can be seen."""
-        try:
-            return list(self._backend.echo(Budget(self._seconds), patient))
-        finally:
-            self._backend.close()
-
-    def close(self) -> None:
-        """Give back the connection; not needed, as every call does."""
-        self._backend.close()
-
-    def __enter__(self) -> Archive:
-        return self
-
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
+        with self._session() as fetcher:
+            return list(fetcher.backend.echo(Budget(self._seconds), patient))
 
     def __repr__(self) -> str:
         return f"<Archive {self.name} ({self.config.kind})>"

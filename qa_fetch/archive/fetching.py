@@ -40,11 +40,20 @@ _HEADER_KEYWORDS = (
 class Fetcher:
     """Brings objects of one archive onto the shelf and reads what is needed of them."""
 
-    def __init__(self, backend: Backend, shelf: Shelf, archive: str, on_progress: Optional[Progress]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        shelf: Shelf,
+        archive: str,
+        on_progress: Optional[Progress],
+        fetch_plan: Callable[[Plan], Path],
+    ) -> None:
         self.backend = backend
         self.shelf = shelf
         self.archive = archive
+        self.transferred: set[str] = set()
         self._on_progress = on_progress
+        self._fetch_plan = fetch_plan
 
     def bring(
         self,
@@ -57,39 +66,38 @@ class Fetcher:
     ) -> Images:
         """Objects as a set of files; raises unless every one of them is there and is what was asked for."""
         uids = [reference.instance for reference in references]
-        transferred = self.place(references, budget)
+        self.place(references, budget)
         try:
             folder = self.shelf.gather(uids, says)
         except Incomplete as error:
             if not error.retriable:
                 raise
             # Somebody changed or removed a kept file between two calls: fetch it once more.
-            transferred += self.place(references, budget)
+            self.place(references, budget)
             folder = self.shelf.gather(uids, says)
         keywords = [*_HEADER_KEYWORDS, *(wanted.kind.attributes if wanted else ()), "ExposureSequence", "KVP"]
         headers = [part10.read(path, headers_only=True, keywords=keywords) for path in folder.files]
         if wanted is not None:
             self._check(headers, wanted)
-        return Images(folder, headers, plan=plan, from_shelf=transferred == 0, says=says)
+        return Images(folder, headers, plan=plan, from_shelf=self.transferred.isdisjoint(uids), says=says)
 
-    def place(self, references: Sequence[Reference], budget: Budget) -> int:
-        """Make sure that objects are on the shelf; how many had to be transferred."""
+    def place(self, references: Sequence[Reference], budget: Budget) -> None:
+        """Make sure that objects are on the shelf; ``transferred`` gathers which had to be brought there."""
         if all(self.shelf.has(reference.instance) for reference in references):
-            return 0
+            return
         with self.shelf.claim(references, budget) as claim:
             missing = claim.missing  # another process may have brought them while we waited for the claim
             if not missing:
-                return 0
+                return
+            self.transferred.update(reference.instance for reference in missing)
             try:
                 self.backend.retrieve(missing, claim, budget)
             except QAFetchError as error:
-                if not claim.missing:
-                    return len(missing)
-                raise self._partly(error, claim, len(missing), budget) from error
+                if claim.missing:
+                    raise self._partly(error, claim, len(missing), budget) from error
             self._progress(claim, len(missing))
             if claim.missing:
                 raise self._partly(None, claim, len(missing), budget)
-        return len(missing)
 
     def _progress(self, claim: Claim, total: int) -> None:
         if self._on_progress is not None:
@@ -181,9 +189,3 @@ class Fetcher:
     def plan_file(self, plan: Plan, budget: Budget) -> Path:
         """The plan's file, in a folder of its own."""
         return self.bring([plan.reference], budget, says=f"plan {plan.label}").files[0]
-
-    def _fetch_plan(self, plan: Plan) -> Path:
-        try:
-            return self.plan_file(plan, Budget(25.0))
-        finally:
-            self.backend.close()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import filecmp
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from .. import part10
-from ..errors import Ambiguous
+from ..errors import Ambiguous, ConfigError
 from ..shelf import Folder, Reference
 from .when import acquired, clock, parse_date
 
@@ -96,6 +98,27 @@ class Images:
                 candidates=self.uids,
             )
         return self.datasets[0]
+
+    def copy(self, to: Union[str, Path]) -> list[Path]:
+        """Copy the files into a folder that is new, empty, or holds exactly this set already; nothing is overwritten."""
+        target = Path(to)
+        there = {path.name for path in target.iterdir()} if target.is_dir() else set()
+        if there and not self._is_in(target, there):
+            raise ConfigError(
+                f"{target} holds other files already, and a mixed set must not be analysed as one. "
+                "Give a new or empty folder."
+            )
+        target.mkdir(parents=True, exist_ok=True)
+        for path in self.files:
+            partial = target / f".{path.name}.part"
+            shutil.copyfile(path, partial)
+            partial.replace(target / path.name)
+        return [target / path.name for path in self.files]
+
+    def _is_in(self, folder: Path, names: set[str]) -> bool:
+        return names == {path.name for path in self.files} and all(
+            filecmp.cmp(path, folder / path.name, shallow=False) for path in self.files
+        )
 
     def __len__(self) -> int:
         return len(self.files)

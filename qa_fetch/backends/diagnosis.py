@@ -82,6 +82,9 @@ def _way_back(backend: DimseBackend, archive: ArchiveConfig, local: Local, budge
         code, _ = link.move(identifier, backend.models["move"], local.ae_title, budget, lambda: False)
         if code == 0xA801:
             raise link.refusal("C-MOVE", code)
+        if code != 0x0000:
+            says = f"it answers a C-MOVE of nothing with 0x{code:04X}, which does not show whether it knows {who}"
+            return Step("retrieve", None, f"{says}; {kind}")
     except Refused as error:
         return Step("retrieve", False, error.message)
     except QAFetchError as error:

@@ -14,7 +14,7 @@ from .. import part10
 from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed, QAFetchError, Refused
-from ..matching import Value, query
+from ..matching import Value, matches, query
 from ..shelf import Claim, Reference
 from . import Local, Sent, Step, receiver
 from .diagnosis import steps
@@ -37,7 +37,16 @@ _MODELS = {
 }
 _UIDS_PER_REQUEST = 100
 _LATE_ARRIVALS = 3.0  # seconds that objects may come after the archive called the transfer complete
-_CANNOT = (0xA900, 0xC000)  # how archives say "not this question": identifier does not match, unable to process
+# How archives say "not this question": identifier does not match, unable to process, too large to answer.
+_CANNOT = (0xA900, 0xC000, 0xC001, 0xC002, 0xA700)
+
+
+def _unknown() -> dict[str, Optional[bool]]:
+    return dict.fromkeys(UNIQUE)
+
+
+# What this process has found out about archives whose ``relational`` is "auto": per address, per level.
+_learned: dict[tuple[str, int, str], dict[str, Optional[bool]]] = {}
 
 
 class DimseBackend:
@@ -48,12 +57,14 @@ class DimseBackend:
         self._archive = archive
         self._local = local
         self._models = _MODELS[archive["root"]]
+        self._relational: dict[str, Optional[bool]]
         self._link: Optional[Link] = None
         self._claim: Optional[Claim] = None
         configured = archive["relational"]
-        self._relational: dict[str, Optional[bool]] = {
-            level: None if configured == "auto" else configured for level in UNIQUE
-        }
+        if configured == "auto":
+            self._relational = _learned.setdefault((archive["host"], archive["port"], archive["ae_title"]), _unknown())
+        else:
+            self._relational = dict.fromkeys(UNIQUE, configured)
 
     @property
     def relational(self) -> bool:
@@ -69,28 +80,54 @@ class DimseBackend:
             return self._patients(keys, returned, budget)
         uppers = [upper for upper in above(level) if upper != "PATIENT" or self._archive["root"] == "patient"]
         if all(_single(keys.get(UNIQUE[upper])) for upper in uppers):
-            return chosen(self._ask(level, keys, returned, budget), level, keys)
+            return chosen(self._ask(level, keys, returned, budget) or (), level, keys)
         if self._relational[level] is not False:
-            try:
-                rows = chosen(self._ask(level, keys, returned, budget), level, keys)
-            except Refused as error:
-                if self._relational[level] is True or error.status not in _CANNOT:
-                    raise
-            else:
-                if rows or self._relational[level]:
-                    self._relational[level] = True
-                    return rows
+            found = self._across(level, keys, returned, budget)
+            if found or (found is not None and self._relational[level]):
+                self._relational[level] = True
+                return found
         rows = self._walk(level, keys, returned, budget)
         if rows:
-            self._relational[level] = False  # it refused, or it found nothing where there is something
+            self._relational[level] = False  # it refused or ignored the question, or found nothing where something is
         return rows
+
+    def _across(
+        self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
+    ) -> Optional[list[Any]]:
+        """The relational way: one question for all of a patient; None where the archive cannot answer it.
+
+        Some archives ignore the patient when study and series are left out and begin to list all that they have: the
+        first row of a stranger shows it.
+        """
+        patient = {"PatientID": keys["PatientID"]} if _single(keys.get("PatientID")) else {}
+        stranger = None
+        if self._relational[level] is None and patient:
+            theirs = query(level, patient)
+
+            def stranger(row: Any) -> bool:
+                return matches(theirs, row) is False
+
+        try:
+            rows = self._ask(level, keys, returned, budget, stranger)
+        except Refused as error:
+            if self._relational[level] is True or error.status is None or error.status not in _CANNOT:
+                raise
+            return None
+        return chosen(rows, level, keys) if rows is not None else None
 
     def _patients(self, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """Study Root has no patient level: its studies name their patients."""
         rows = self._ask("STUDY", keys, [*returned, "PatientID"], budget)
-        return chosen(rows, "PATIENT", keys)
+        return chosen(rows or (), "PATIENT", keys)
 
-    def _ask(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+    def _ask(
+        self,
+        level: str,
+        keys: Mapping[str, Value],
+        returned: Sequence[str],
+        budget: Budget,
+        give_up: Optional[Callable[[Any], bool]] = None,
+    ) -> Optional[list[Any]]:
         """One C-FIND. What archives match wrongly or not at all is asked for, and matched on our side."""
         ours = [
             keyword
@@ -99,7 +136,7 @@ class DimseBackend:
         ]
         sent = {keyword: value for keyword, value in keys.items() if keyword not in ours}
         identifier = query(level, sent, [*ours, *returned, UNIQUE[level]])
-        return self._open(budget).find(identifier, self._models["find"], budget)
+        return self._open(budget).find(identifier, self._models["find"], budget, give_up)
 
     def _walk(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """The hierarchical way: each level on its own, below each entity found above."""
@@ -124,7 +161,7 @@ class DimseBackend:
         elif self._archive["root"] == "study":
             chain.pop("PatientID", None)
         asked = only(level, returned) + (only("PATIENT", returned) if level == "STUDY" else [])
-        rows = chosen(self._ask(level, {**chain, **own}, asked, budget), level, own)
+        rows = chosen(self._ask(level, {**chain, **own}, asked, budget) or (), level, own)
         return [completed(row, parent) for row in rows]
 
     # --- fetching

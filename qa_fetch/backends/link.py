@@ -46,8 +46,12 @@ class _Checkpoint(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set()
         self.parked = False
+        self.set()
+
+    def set(self) -> None:
+        self.parked = False  # at once: the thread that waits may take a while to wake up
+        super().set()
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         self.parked = not self.is_set()
@@ -57,11 +61,26 @@ class _Checkpoint(threading.Event):
             self.parked = False
 
 
-def without_nagle(event: Any) -> None:
-    """Small messages leave at once; pynetdicom never sets this, and each message then waits 40 ms for an ACK."""
+def _set_option(event: Any, option: int) -> None:
     transport = event.assoc.dul.socket
     if transport is not None and transport.socket is not None:
-        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # the peer has just gone; reading will say so
+            transport.socket.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+
+def without_nagle(event: Any) -> None:
+    """Small messages leave at once; pynetdicom never sets this, and each message then waits 40 ms for an ACK."""
+    _set_option(event, socket.TCP_NODELAY)
+
+
+def acknowledge_quickly(event: Any) -> None:
+    """Acknowledge at once, so that a peer that has Nagle on need not wait either; Linux forgets it after each use."""
+    if _QUICKACK is not None:
+        _set_option(event, _QUICKACK)
+
+
+_QUICKACK: Optional[int] = getattr(socket, "TCP_QUICKACK", None)
+PROMPTLY = [(evt.EVT_CONN_OPEN, without_nagle), (evt.EVT_DATA_SENT, acknowledge_quickly)]
 
 
 class Link:
@@ -97,8 +116,10 @@ class Link:
         finally:
             gate.set()
 
-    def find(self, identifier: Any, model: str, budget: Budget) -> list[Any]:
-        """All answers to a C-FIND; raises rather than return some of them."""
+    def find(
+        self, identifier: Any, model: str, budget: Budget, give_up: Optional[Callable[[Any], bool]] = None
+    ) -> Optional[list[Any]]:
+        """All answers to a C-FIND, or None if one of them made ``give_up`` true; raises rather than return some."""
         rows: list[Any] = []
         with self._parked(budget):
             for status, row in self.association.send_c_find(identifier, model):
@@ -110,6 +131,9 @@ class Link:
                             f"{self._archive.name} sent an answer to a query that cannot be decoded, so none is used. "
                             "Report it to the archive's administrator."
                         )
+                    if give_up is not None and give_up(row):
+                        self.abort()
+                        return None
                     rows.append(row)
                 elif code != 0x0000:
                     raise self.refusal("C-FIND", code)
@@ -170,8 +194,8 @@ class Link:
     def lost(self) -> ConnectionFailed:
         """The error for an association that ended in the middle of something."""
         return ConnectionFailed(
-            f"{self._archive.name} dropped the connection or stopped answering. "
-            f"Try again; if it happens again, run: qa-fetch echo {self._archive.name}."
+            f"{self._archive.name} dropped the connection or stopped answering. Try again; if it happens again, "
+            f"check that it knows {self._local.ae_title} as a client, and run: qa-fetch echo {self._archive.name}."
         )
 
     def late(self, so_far: str) -> ConnectionFailed:
@@ -219,14 +243,13 @@ def connect(
     rejection: list[tuple[int, int]] = []
 
     def on_open(event: Any) -> None:
-        without_nagle(event)
         event.assoc._reactor_checkpoint = _Checkpoint()
 
     def on_answer(event: Any) -> None:
         if getattr(event.primitive, "result", 0):
             rejection.append((event.primitive.result_source, event.primitive.diagnostic))
 
-    handlers: list[Any] = [(evt.EVT_CONN_OPEN, on_open), (evt.EVT_ACSE_RECV, on_answer)]
+    handlers: list[Any] = [*PROMPTLY, (evt.EVT_CONN_OPEN, on_open), (evt.EVT_ACSE_RECV, on_answer)]
     if on_store is not None:
         handlers.append((evt.EVT_C_STORE, on_store))
     entity = AE(ae_title=local.ae_title)

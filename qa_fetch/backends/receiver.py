@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import os
+import socketserver
 import tempfile
 import threading
 import time
@@ -27,7 +28,7 @@ from ..errors import BadArchive, ConnectionFailed, Incomplete
 from ..locks import FileLock
 from ..shelf import Claim, Taken
 from . import Local
-from .link import without_nagle
+from .link import PROMPTLY
 from .storage import TRANSFER_SYNTAXES
 
 _log = logging.getLogger("qa_fetch.receiver")
@@ -67,21 +68,25 @@ class Receiver:
         entity.maximum_pdu_size = 0
         self._server = entity.make_server(
             (local.host, local.port),
-            evt_handlers=[
-                (evt.EVT_CONN_OPEN, without_nagle),
-                (evt.EVT_C_STORE, lambda event: status_of(route, event)),
-            ],
+            evt_handlers=[*PROMPTLY, (evt.EVT_C_STORE, lambda event: status_of(route, event))],
         )
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, name="qa_fetch receiver", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="qa_fetch receiver", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening and end what is still connected."""
-        self._server.shutdown()
+        """Stop listening, give the peer a moment to release in good order, and end what is still connected."""
+        # Not the server's own shutdown(): it expects to have been made by AE.start_server, whose polling costs 0.5 s.
+        socketserver.BaseServer.shutdown(self._server)
         self._thread.join()
+        self._server.server_close()
+        patience = Budget(0.5)
+        while self._server.active_associations and not patience.spent:
+            time.sleep(0.005)
+        for association in self._server.active_associations:
+            association.abort()
 
 
 def _lock(port: int) -> FileLock:

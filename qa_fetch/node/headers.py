@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 from pydicom.dataelem import DataElement
@@ -31,15 +32,15 @@ _CHARACTER_SET = 0x00080005
 _FREE_TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _START = part10.file_meta("1.2", "1.2", part10.EXPLICIT_LITTLE)
 
-TEXT, NAME, NUMBER, DATE = "text", "name", "number", "date"
+TEXT, NAME, NUMBER, DATE, TIME = "text", "name", "number", "date", "time"
 
 # The columns of Instance that hold an attribute of that name, and how its value is written there.
 COLUMNS = {
     **dict.fromkeys(("PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"), DATE),
     **dict.fromkeys(("InstanceCreationDate", "RTPlanDate"), DATE),
     **dict.fromkeys(("SeriesNumber", "InstanceNumber", "GantryAngle"), NUMBER),
-    **dict.fromkeys(("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"), TEXT),
-    **dict.fromkeys(("InstanceCreationTime", "RTPlanTime"), TEXT),
+    **dict.fromkeys(("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"), TIME),
+    **dict.fromkeys(("InstanceCreationTime", "RTPlanTime"), TIME),
     **dict.fromkeys(("PatientSex", "AccessionNumber", "StudyID", "StudyDescription", "Modality"), TEXT),
     **dict.fromkeys(("SeriesDescription", "ImageType", "RTImageLabel", "RTPlanLabel", "ApprovalStatus"), TEXT),
     **dict.fromkeys(("PrimaryDosimeterUnit",), TEXT),
@@ -78,6 +79,19 @@ def decode(encoded: bytes) -> Dataset:
 def tags(listed: str) -> frozenset[int]:
     """The tags in ``Header.left_out``."""
     return frozenset(int(tag, 16) for tag in listed.split())
+
+
+def add_long(header: Dataset, path: Path, wanted: Iterable[int]) -> None:
+    """Fetch elements that ``build`` left out from the object's file."""
+    stored = part10.read(path, headers_only=True, keywords=[f"{tag:08X}" for tag in wanted])
+    for tag in wanted:
+        try:
+            read_values(stored[tag])
+        except UNREADABLE:
+            continue
+        header.add(stored[tag])
+    if not _is_ascii(header):
+        header.SpecificCharacterSet = "ISO_IR 192"
 
 
 def plain_date(text: str) -> str:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Union
 
 from django.db import Error as DatabaseError
 from django.db import transaction
@@ -98,14 +99,19 @@ class ObjectStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _write(self, parts: Sequence[object]) -> Path:
+    def _write(self, parts: Sequence[Union[bytes, memoryview]]) -> Path:
         descriptor, name = tempfile.mkstemp(dir=self._incoming)
-        with os.fdopen(descriptor, "wb") as file:
-            for part in parts:
-                file.write(part)  # type: ignore[arg-type]  # bytes and memoryview alike
-            file.flush()
-            os.fsync(file.fileno())
-        return Path(name)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for part in parts:
+                    file.write(part)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        return temporary
 
     def _keep(
         self, temporary: Path, arrival: Arrival, identity: part10.Identity, header: headers.Header, digest: str

@@ -37,21 +37,24 @@ def uid(*names: object) -> str:
     return f"2.25.{uuid.uuid5(_NAMESPACE, '/'.join(map(str, names))).int}"
 
 
-def new_series(*names: object, study: str = "", description: str = "") -> Series:
-    """A series of a patient's study; ``study`` is the study's name, the patient's ID comes first in ``names``."""
-    patient = str(names[0])
-    return Series(patient, uid(patient, "study", study), uid(*names), study or "C1", description)
-
-
 @dataclass(frozen=True)
 class Series:
-    """Where an image belongs."""
+    """Where an image belongs, and when its series began (where that is not when the image was acquired)."""
 
     patient: str
     study_uid: str
     uid: str
     study_id: str = "C1"
     description: str = ""
+    began: Optional[datetime] = None
+
+
+def new_series(
+    patient: str, name: str, *, study: str = "C1", description: str = "", began: Optional[datetime] = None
+) -> Series:
+    """A series of this name in a patient's study (the study of the plans of that course)."""
+    where = uid(patient, "study", study)
+    return Series(patient, where, uid(patient, "study", study, name), study, description, began)
 
 
 def _base(sop_class: str, sop_instance: str, series: Series, modality: str, when: datetime) -> Dataset:
@@ -173,9 +176,7 @@ def rt_image(
         "PRIMARY",
         _RT_IMAGE_TYPES[kind],
     ]
-    dataset.SeriesDate, dataset.SeriesTime = _da(acquired.date()), _tm(acquired.time())
-    dataset.AcquisitionDate, dataset.AcquisitionTime = _da(acquired.date()), _tm(acquired.time())
-    dataset.ContentDate, dataset.ContentTime = _da(acquired.date()), _tm(acquired.time())
+    _set_times(dataset, series, acquired)
     dataset.OperatorsName = ""
     dataset.ConversionType = "DI"
     dataset.InstanceNumber = number
@@ -211,9 +212,7 @@ def ct_slice(series: Series, acquired: datetime, number: int, *, cone_beam: bool
     dataset = _base(CT, uid(series.uid, "slice", number), series, "CT", acquired)
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.ManufacturerModelName = "On-Board Imager" if cone_beam else "Planning CT"
-    dataset.SeriesDate, dataset.SeriesTime = _da(acquired.date()), _tm(acquired.time())
-    dataset.AcquisitionDate, dataset.AcquisitionTime = _da(acquired.date()), _tm(acquired.time())
-    dataset.ContentDate, dataset.ContentTime = _da(acquired.date()), _tm(acquired.time())
+    _set_times(dataset, series, acquired)
     dataset.KVP = 125
     dataset.SliceThickness = 2
     dataset.PatientPosition = "HFS"
@@ -226,6 +225,13 @@ def ct_slice(series: Series, acquired: datetime, number: int, *, cone_beam: bool
     dataset.PixelSpacing = [1, 1]
     dataset.RescaleIntercept, dataset.RescaleSlope = -1024, 1
     return _with_pixels(dataset, rows, number)
+
+
+def _set_times(dataset: Dataset, series: Series, acquired: datetime) -> None:
+    began = series.began or acquired
+    dataset.SeriesDate, dataset.SeriesTime = _da(began.date()), _tm(began.time())
+    dataset.AcquisitionDate, dataset.AcquisitionTime = _da(acquired.date()), _tm(acquired.time())
+    dataset.ContentDate, dataset.ContentTime = _da(acquired.date()), _tm(acquired.time())
 
 
 def _with_pixels(dataset: Dataset, rows: int, number: int) -> Dataset:
@@ -275,11 +281,10 @@ class Session:
 def session(plan: Dataset, acquired: datetime, *, kind: str = "portal", images: int = 4, rows: int = 16) -> Session:
     """A session of a plan, one image every 20 s at gantry 0, 90, 180, 270 ..."""
     names = (plan.PatientID, kind, plan.SOPInstanceUID, acquired.isoformat())
-    where = Series(str(plan.PatientID), str(plan.StudyInstanceUID), uid(*names), str(plan.StudyID), f"{kind} images")
+    study, course = str(plan.StudyInstanceUID), str(plan.StudyID)
+    where = Series(str(plan.PatientID), study, uid(*names), course, f"{kind} images", acquired)
     made = tuple(
-        rt_image(
-            plan, where, acquired + timedelta(seconds=20 * n), n + 1, kind=kind, gantry=90 * n % 360, rows=rows
-        )
+        rt_image(plan, where, acquired + timedelta(seconds=20 * n), n + 1, kind=kind, gantry=90 * n % 360, rows=rows)
         for n in range(images)
     )
     return Session(plan, where, acquired, made, kind)
@@ -336,7 +341,7 @@ def default_course(*, second_plan: bool = False, rows: int = 16) -> Course:
     )
     course.kv = [session(course.wl, newest.acquired + timedelta(minutes=30), kind="kv", images=2, rows=rows)]
     course.doses = [session(course.pdip, datetime(2025, 11, 3, 18, 10), kind="portal_dose", images=1, rows=rows)]
-    cbct = new_series(PATIENT, "cbct", study="CBCT", description="CBCT head")
+    cbct = new_series(PATIENT, "cbct", study="CBCT", description="CBCT head", began=datetime(2025, 11, 3, 16, 0))
     course.cbct = tuple(ct_slice(cbct, datetime(2025, 11, 3, 16, 0), n, rows=rows) for n in range(1, 5))
     if second_plan:
         course.second_plan = plan("WL_6X", study="C2", day=date(2025, 10, 15), approval="UNAPPROVED")

@@ -57,9 +57,7 @@ class Orthanc(ServerProcess):
             "DicomAlwaysAllowFind": not self._strict,
             "DicomAlwaysAllowGet": not self._strict,
             "DicomAlwaysAllowMove": not self._strict,
-            "DicomModalities": {
-                title: [title, host, port] for title, (host, port) in self.destinations.items()
-            },
+            "DicomModalities": {title: [title, host, port] for title, (host, port) in self.destinations.items()},
             "OverwriteInstances": True,
             "StableAge": 1,
             "ConcurrentJobs": 4,

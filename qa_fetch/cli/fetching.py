@@ -1,0 +1,130 @@
+"""Commands that move objects: ``fetch`` and ``send``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .. import kinds
+from ..archive import Archive, Images
+from ..errors import ConfigError, Incomplete
+from .archives import add_archive, archive_of
+from .output import command, complain, for_machines, progress, say_facts, say_json, say_table
+
+
+def add_fetch(commands: Any) -> None:
+    """``qa-fetch fetch``."""
+    made = command(
+        commands,
+        "fetch",
+        fetch,
+        summary="bring images, plans or whole patients into a folder",
+        example="  qa-fetch fetch aria --patient QA_TB1 --plan WL_6X --kind portal --before 2025-11-03 --to wl/\n"
+        "  qa-fetch fetch pacs --series 1.2.840.113619.2.1 --to series/",
+    )
+    add_archive(made)
+    made.add_argument("--to", metavar="DIR", required=True, help="a new or empty folder for the files")
+    by_uid = made.add_argument_group("by UID (each may be given several times)")
+    by_uid.add_argument("--study", metavar="UID", action="append")
+    by_uid.add_argument("--series", metavar="UID", action="append")
+    by_uid.add_argument("--instance", metavar="UID", action="append")
+    of_patient = made.add_argument_group("the newest session of a patient")
+    of_patient.add_argument("--patient", metavar="ID")
+    of_patient.add_argument("--plan", metavar="LABEL", help="an RTPlanLabel or a plan's UID")
+    of_patient.add_argument("--kind", default=None, help=f"portal unless given: {', '.join(kinds.names())}")
+    of_patient.add_argument("--on", metavar="DATE", help="acquired on this day, such as 2025-11-03")
+    of_patient.add_argument("--before", metavar="WHEN", help='begun before this, such as "2025-11-03 14:30"')
+    of_patient.add_argument("--after", metavar="WHEN", help="begun at or after this")
+    of_patient.add_argument("--at-least", metavar="N", type=int, default=1, help="fewer images are an error")
+    of_patient.add_argument("--session", choices=("series", "day"), default="series", help="what belongs together")
+    of_patient.add_argument("--pick", choices=("newest",), help="which plan, when several have the label")
+    of_patient.add_argument("--approved", action="store_true", help="only plans whose status is APPROVED")
+    of_patient.add_argument("--wait", action="store_true", help="until the session is complete, or the budget ends")
+    of_patient.add_argument("--everything", action="store_true", help="all that the archive has of the patient")
+    for_machines(made)
+
+
+def fetch(given: argparse.Namespace) -> int:
+    """Fetch and copy into the folder; say what it is."""
+    by_uid = bool(given.study or given.series or given.instance)
+    if by_uid == bool(given.patient):
+        raise ConfigError("say what to fetch: either --patient ID, or UIDs with --study, --series or --instance.")
+    with progress("fetching") as on_progress:
+        images = _fetched(given, archive_of(given, on_progress), by_uid)
+    files = images.copy(given.to)
+    plan = str(images.plan) if images.plan is not None else None
+    if given.json:
+        say_json(
+            {
+                "folder": Path(given.to),
+                "files": files,
+                "uids": images.uids,
+                "series": images.series,
+                "acquired": images.acquired,
+                "plan": plan,
+                "from_shelf": images.from_shelf,
+            }
+        )
+        return 0
+    facts: dict[str, object] = {"files": f"{len(files)} in {given.to}"}
+    if images.acquired is not None:
+        facts["acquired"] = images.acquired
+    if plan is not None:
+        facts["plan"] = plan
+    facts["came from"] = "the shelf" if images.from_shelf else "the archive"
+    say_facts(facts)
+    return 0
+
+
+def _fetched(given: argparse.Namespace, archive: Archive, by_uid: bool) -> Images:
+    if by_uid:
+        return archive.fetch(study=given.study, series=given.series, instance=given.instance)
+    if given.everything:
+        return archive.patient(given.patient)
+    return archive.latest(
+        given.patient,
+        plan=given.plan,
+        kind=given.kind or "portal",
+        on=given.on,
+        before=given.before,
+        after=given.after,
+        at_least=given.at_least,
+        session=given.session,
+        pick=given.pick,
+        approved=given.approved or None,
+        wait=given.wait,
+    )
+
+
+def add_send(commands: Any) -> None:
+    """``qa-fetch send``."""
+    made = command(
+        commands,
+        "send",
+        send,
+        summary="send files, or folders of files, to an archive",
+        example="  qa-fetch send pacs plan.dcm images/",
+    )
+    add_archive(made)
+    made.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a DICOM file, or a folder of them")
+    for_machines(made)
+
+
+def send(given: argparse.Namespace) -> int:
+    """Send and account for each file; 1 when one was not taken."""
+    archive = archive_of(given)
+    try:
+        outcome = archive.send(given.paths)
+    except Incomplete as error:
+        outcome = getattr(error, "outcome", [])
+        if not given.json:
+            failed = [sent for sent in outcome if sent.problem]
+            say_table(("not sent", "why"), [(sent.path, sent.problem) for sent in failed])
+            complain(error)
+            return 1
+    if given.json:
+        say_json([vars(sent) for sent in outcome])
+    else:
+        print(f"{len(outcome)} sent to {archive.name}")
+    return 1 if any(sent.problem for sent in outcome) else 0

@@ -1,0 +1,280 @@
+"""Answering a query: narrow with SQL on the columns, then decide on the header of each object.
+
+An entity of a level is answered when one of its objects fits, with what that object says. SQL may let too much
+through but never too little; ``matching.matches`` has the last word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from django.db.models import Q, QuerySet
+from pydicom.dataelem import DataElement, empty_value_for_VR
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from .. import matching, part10
+from . import headers
+from .models import Instance
+
+LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
+UNIQUE = {
+    "PATIENT": "PatientID",
+    "STUDY": "StudyInstanceUID",
+    "SERIES": "SeriesInstanceUID",
+    "IMAGE": "SOPInstanceUID",
+}
+# Where the unique keys and the entity of each level are found from an Instance.
+_KEYS = {
+    "PatientID": "series__study__patient__PatientID",
+    "StudyInstanceUID": "series__study__StudyInstanceUID",
+    "SeriesInstanceUID": "series__SeriesInstanceUID",
+    "SOPInstanceUID": "SOPInstanceUID",
+    "SOPClassUID": "SOPClassUID",
+}
+_ENTITY = {"PATIENT": "series__study__patient", "STUDY": "series__study", "SERIES": "series"}
+_NOT_KEYS = frozenset(("QueryRetrieveLevel", "SpecificCharacterSet"))
+_WILDCARDS = "*?"
+
+
+class BadIdentifier(Exception):
+    """A query that cannot be answered as it was put (0xA900); its text holds no value of the peer."""
+
+
+class Query:
+    """One identifier, checked against the level and the root that it was sent to."""
+
+    def __init__(self, identifier: Dataset, root: str, relational: bool) -> None:
+        self.keys = [element for element in _readable(identifier) if element.keyword not in _NOT_KEYS]
+        self.level = _level(identifier, root)
+        self._by_keyword = {element.keyword: element for element in self.keys if element.keyword}
+        if not relational:
+            levels = LEVELS[LEVELS.index(root.upper()) : LEVELS.index(self.level)]
+            self._require(UNIQUE[level] for level in levels)
+        self.wanted = Dataset()
+        for element in self.keys:
+            if not _universal(element):
+                self.wanted.add(element)
+
+    def require_own_key(self) -> None:
+        """C-MOVE and C-GET name what they want; without the level's unique key they would mean everything."""
+        self._require((UNIQUE[self.level],), wildcards=False)
+
+    def _require(self, keywords: Any, *, wildcards: bool = True) -> None:
+        for keyword in keywords:
+            element = self._by_keyword.get(keyword)
+            given = [str(value) for value in matching.values(element)] if element is not None else []
+            if not given:
+                raise BadIdentifier(f"it has no {keyword}")
+            if not wildcards and any(sign in value for value in given for sign in _WILDCARDS):
+                raise BadIdentifier(f"its {keyword} holds a wildcard")
+
+    @property
+    def only_unique_keys(self) -> bool:
+        """True when SQL alone decides, as for every ordinary C-MOVE."""
+        return all(element.keyword in UNIQUE.values() and _is_exact(element) for element in self.wanted)
+
+
+class Searcher:
+    """Looks up objects in the index on behalf of one node."""
+
+    def __init__(self, ae_title: str, path: Callable[[str], Path]) -> None:
+        self._ae_title = ae_title
+        self._path = path
+
+    def answers(self, query: Query) -> Iterator[Dataset]:
+        """One answer for each entity of the query's level that fits."""
+        rows = Instance.objects.filter(_narrowing(query.wanted)).order_by("pk")
+        if query.level == "IMAGE":
+            for row in rows.iterator(chunk_size=200):
+                candidate = self._fitting(row, query)
+                if candidate is not None:
+                    yield self._answer(candidate, query)
+            return
+        entity = _ENTITY[query.level]
+        for key in rows.order_by(entity).values_list(entity, flat=True).distinct():
+            for row in rows.filter(**{entity: key}).iterator(chunk_size=8):
+                candidate = self._fitting(row, query)
+                if candidate is not None:
+                    yield self._answer(candidate, query)
+                    break
+
+    def objects(self, query: Query) -> list[Instance]:
+        """The objects that a C-MOVE or C-GET asks for, those of one sort together."""
+        rows = Instance.objects.filter(_narrowing(query.wanted)).order_by("SOPClassUID", "TransferSyntaxUID", "pk")
+        if query.only_unique_keys:
+            return list(rows.defer("header"))
+        return [row for row in rows.iterator(chunk_size=200) if self._fitting(row, query) is not None]
+
+    def _fitting(self, row: Instance, query: Query) -> Optional[Dataset]:
+        candidate = headers.decode(bytes(row.header))
+        long = headers.tags(row.left_out)
+        asked = [int(element.tag) for element in query.keys if int(element.tag) in long]
+        if asked:
+            headers.add_long(candidate, self._path(row.SOPInstanceUID), asked)
+        candidate.RetrieveAETitle = self._ae_title
+        candidate.InstanceAvailability = "ONLINE"
+        _add_computed(candidate, row, query)
+        return candidate if matching.matches(query.wanted, candidate) is True else None
+
+    def _answer(self, candidate: Dataset, query: Query) -> Dataset:
+        answer = Dataset()
+        for key in query.keys:
+            answer.add(_answered(candidate, key))
+        unique = UNIQUE[query.level]
+        if unique in candidate:
+            answer.add(candidate[unique])
+        answer.QueryRetrieveLevel = query.level
+        answer.RetrieveAETitle = self._ae_title
+        if "SpecificCharacterSet" in candidate:
+            answer.SpecificCharacterSet = candidate.SpecificCharacterSet
+        return answer
+
+
+def _answered(candidate: Dataset, key: DataElement) -> DataElement:
+    if key.tag in candidate:
+        return candidate[key.tag]
+    return DataElement(key.tag, key.VR, [] if key.VR == "SQ" else empty_value_for_VR(key.VR))
+
+
+def _readable(identifier: Dataset) -> list[DataElement]:
+    """The identifier's elements, converted; later steps then cannot fail on a value."""
+    try:
+        elements = [element for element in identifier if element.tag.element != 0]
+        for element in elements:
+            headers.read_values(element)
+            matching.values(element)
+    except headers.UNREADABLE as error:
+        raise BadIdentifier(f"a value in it cannot be read ({type(error).__name__})") from None
+    return elements
+
+
+def _level(identifier: Dataset, root: str) -> str:
+    level = str(identifier.get("QueryRetrieveLevel") or "").strip(" \0")
+    if level not in LEVELS[LEVELS.index(root.upper()) :]:
+        raise BadIdentifier(f"its QueryRetrieveLevel is missing or not one of the {root} root")
+    return level
+
+
+def _universal(key: DataElement) -> bool:
+    """Empty and nothing but ``*`` both match everything, an attribute that an object lacks included."""
+    given = matching.values(key)
+    if key.VR == "SQ":
+        return not given or not len(given[0]) or all(_universal(nested) for nested in given[0])
+    return all(_text(value).strip("*") == "" for value in given)
+
+
+def _text(value: Any) -> str:
+    return str(value).strip(" \0")
+
+
+def _is_exact(key: DataElement) -> bool:
+    return key.VR == "UI" or not any(sign in str(value) for value in matching.values(key) for sign in _WILDCARDS)
+
+
+def _narrowing(wanted: Dataset) -> Q:
+    """The part of a query that SQL can decide; never stricter than ``matching.matches``."""
+    found = Q()
+    for key in wanted:
+        texts = [_text(value) for value in matching.values(key)]
+        if key.keyword == "ReferencedRTPlanSequence":
+            found &= _plan_narrowing(key)
+        elif any("\0" in text for text in texts):
+            continue
+        elif key.VR == "UI" and key.keyword in _KEYS:
+            found &= Q(**{f"{_KEYS[key.keyword]}__in": [part10.clean_uid(text) for text in texts]})
+        elif key.keyword == "PatientID":
+            found &= _text_narrowing(_KEYS["PatientID"], texts)
+        elif key.keyword == "PatientName" and len(texts) == 1:
+            prefix = _before_wildcards(texts[0].casefold()).rstrip("^= ")
+            found &= Q(PatientNameFolded__startswith=prefix)
+        elif key.keyword in headers.COLUMNS:
+            found &= _NARROWINGS[headers.COLUMNS[key.keyword]](key.keyword, texts)
+    return found
+
+
+def _plan_narrowing(key: DataElement) -> Q:
+    items = matching.values(key)
+    uids = matching.values(items[0]["ReferencedSOPInstanceUID"]) if "ReferencedSOPInstanceUID" in items[0] else []
+    if not uids:
+        return Q()
+    listed = [part10.clean_uid(uid) for uid in uids]
+    # As a subquery, since a join would count an object once for every plan that it names.
+    return Q(pk__in=Instance.objects.filter(referenced_plans__ReferencedSOPInstanceUID__in=listed).values("pk"))
+
+
+def _text_narrowing(column: str, texts: Sequence[str]) -> Q:
+    if any(sign in text for text in texts for sign in _WILDCARDS):
+        prefix = _before_wildcards(texts[0])
+        return Q(**{f"{column}__startswith": prefix}) if len(texts) == 1 and column not in _MULTIPLE else Q()
+    if len(texts) > 1:
+        return Q(**{column: "\\".join(texts)})
+    # A single value fits any one of an attribute's several values.
+    return Q(**{f"{column}__contains": texts[0]}) if column in _MULTIPLE else Q(**{column: texts[0]})
+
+
+def _date_narrowing(column: str, texts: Sequence[str]) -> Q:
+    if len(texts) != 1:
+        return Q()
+    if not re.match(r"[0-9.]*-[0-9.]*\Z", texts[0]):
+        return Q(**{column: headers.plain_date(texts[0])})
+    low, high = (headers.plain_date(end) for end in texts[0].split("-"))
+    found = Q(**{f"{column}__gte": low}) if low else Q()
+    return found & Q(**{f"{column}__lte": high + "~"}) if high else found
+
+
+def _number_narrowing(column: str, texts: Sequence[str]) -> Q:
+    try:
+        return Q(**{column: float(texts[0])}) if len(texts) == 1 else Q()
+    except ValueError:
+        return Q()
+
+
+_MULTIPLE = frozenset(("ImageType",))
+_NARROWINGS: dict[str, Callable[[str, Sequence[str]], Q]] = {
+    headers.TEXT: _text_narrowing,
+    headers.DATE: _date_narrowing,
+    headers.NUMBER: _number_narrowing,
+    headers.NAME: lambda column, texts: Q(),
+    headers.TIME: lambda column, texts: Q(),
+}
+
+
+def _before_wildcards(pattern: str) -> str:
+    return pattern.split("*", 1)[0].split("?", 1)[0]
+
+
+def _distinct(column: str) -> Callable[[QuerySet], list[str]]:
+    return lambda rows: sorted(set(rows.order_by().values_list(column, flat=True)) - {""})
+
+
+def _count(column: str) -> Callable[[QuerySet], int]:
+    return lambda rows: int(rows.order_by().values(column).distinct().count())
+
+
+# Attributes that no object has and an archive computes: of which level's objects, and how.
+_COMPUTED: dict[str, tuple[str, Callable[[QuerySet], Any]]] = {
+    "ModalitiesInStudy": ("STUDY", _distinct("Modality")),
+    "SOPClassesInStudy": ("STUDY", lambda rows: [UID(uid) for uid in _distinct("SOPClassUID")(rows)]),
+    "NumberOfPatientRelatedStudies": ("PATIENT", _count("series__study")),
+    "NumberOfPatientRelatedSeries": ("PATIENT", _count("series")),
+    "NumberOfPatientRelatedInstances": ("PATIENT", _count("pk")),
+    "NumberOfStudyRelatedSeries": ("STUDY", _count("series")),
+    "NumberOfStudyRelatedInstances": ("STUDY", _count("pk")),
+    "NumberOfSeriesRelatedInstances": ("SERIES", _count("pk")),
+}
+
+
+def _add_computed(candidate: Dataset, row: Instance, query: Query) -> None:
+    for key in query.keys:
+        if key.keyword not in _COMPUTED:
+            continue
+        level, compute = _COMPUTED[key.keyword]
+        path = _ENTITY[level]
+        entity: Any = row
+        for step in path.split("__"):
+            entity = getattr(entity, step)
+        setattr(candidate, key.keyword, compute(Instance.objects.filter(**{path: entity})))

@@ -1,0 +1,84 @@
+"""The always-on receiver: one process per machine that takes what archives send by C-MOVE."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+from . import part10
+from .backends import Local
+from .config import Config
+from .errors import Incomplete
+from .shelf import Taken
+
+
+def receive(
+    *,
+    port: Optional[int] = None,
+    ae_title: Optional[str] = None,
+    to: Union[str, Path, None] = None,
+    until: Optional[threading.Event] = None,
+    ready: Optional[Callable[[str, int], None]] = None,
+    config: Union[str, Path, None] = None,
+) -> tuple[int, int]:
+    """Receive until ``until`` is set; how many objects were received and refused.
+
+    Every ``Archive`` of this machine that uses the same shelf and port then fetches through it, so that calls need
+    not wait for each other.
+
+    Parameters
+    ----------
+    port, ae_title
+        Instead of those of the configuration.
+    to
+        A folder for objects that no ``Archive`` asked for, such as those sent by hand; without it they are refused.
+    until
+        Set by the caller, from another thread or a signal handler, to end.
+    ready
+        Called once with the AE title and port when it is listening.
+    config
+        A configuration file to read instead of the one that is found.
+    """
+    from .backends.receiver import Standing
+
+    loaded = Config.load(config)
+    local = Local(
+        ae_title=ae_title or loaded.local("ae_title").value,
+        host=loaded.local("host").value,
+        port=port or loaded.local("port").value,
+        shelf=loaded.shelf("path").value,
+    )
+    inbox = _Inbox(Path(to)) if to is not None else None
+    with Standing(local, inbox.keep if inbox is not None else None) as standing:
+        if ready is not None:
+            ready(local.ae_title, standing.port)
+        (until or threading.Event()).wait()
+        return standing.received, standing.refused
+
+
+class _Inbox:
+    """A folder for what arrives unasked; each object under its UID, nothing overwritten."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(
+        self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]
+    ) -> Taken:
+        identity = part10.check(dataset, transfer_syntax)
+        target = self._folder / f"{part10.file_stem(identity.sop_instance)}.dcm"
+        data = part10.file_meta(sop_class, identity.sop_instance, transfer_syntax) + bytes(dataset)
+        if target.exists():
+            return Taken.REPEATED if target.read_bytes() == data else Taken.UNWANTED
+        partial = target.with_suffix(f".{threading.get_ident()}.part")
+        try:
+            partial.write_bytes(data)
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise Incomplete(
+                f"an object could not be written to {self._folder} ({error.strerror}). Free space or check permissions."
+            ) from error
+        return Taken.KEPT

@@ -1,0 +1,44 @@
+"""Nodes for the tests, each a process of its own, since Django's settings are global."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import node_client as client
+import node_objects as objects
+from qa_fetch.node import NodeOptions, NodeProcess
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[NodeProcess]:
+    """An empty node."""
+    with NodeProcess(NodeOptions(tmp_path / "node", port=0), log=tmp_path / "node.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    """A node with two patients; nothing is stored to it by the tests.
+
+    QA1 has studies 1 and 2, each with a plan and three images; QA2 has study 1 with a plan and one kV image.
+    """
+    folder = tmp_path_factory.mktemp("library")
+    with NodeProcess(NodeOptions(folder / "node", port=0)) as running:
+        stored = client.store(running.port, *content())
+        assert stored == [0] * len(content())
+        yield running
+
+
+def content() -> list[objects.Dataset]:
+    """What the library holds."""
+    held = []
+    for study in (1, 2):
+        held.append(objects.plan(1, study, "WL_6X" if study == 1 else "PDIP_10X"))
+        held += [objects.image(1, study, 2, number) for number in (1, 2, 3)]
+    held.append(objects.plan(2, 1, "WL_6X", ApprovalStatus="UNAPPROVED"))
+    kilovolt = {"PrimaryDosimeterUnit": "MINUTE", "ImageType": ["ORIGINAL", "PRIMARY", "RADIOGRAPH"]}
+    held.append(objects.image(2, 1, 2, 1, SpecificCharacterSet="ISO_IR 100", PatientName="M\u00fcller^J\u00f6rg", **kilovolt))
+    return held
