@@ -21,6 +21,7 @@ Value = Union[str, int, float, Sequence[Any], Mapping[str, Any], None]
 
 _WILD = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _NUMBERS = frozenset(("DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"))
+_BINARY = _NUMBERS - {"DS", "IS"}
 _ABOUT_THE_QUERY = ("SpecificCharacterSet", "QueryRetrieveLevel", "QueryRetrieveView", "TimezoneOffsetFromUTC")
 
 
@@ -72,9 +73,11 @@ def element_matches(key: Any, candidate: Any, *, whole: bool = False) -> Optiona
 
 
 def _values_in(candidate: Any, tag: Any) -> list[Any]:
+    from pydicom.errors import BytesLengthException
+
     try:
         return values(candidate[tag]) if tag in candidate else []
-    except (ValueError, TypeError, NotImplementedError):
+    except (BytesLengthException, ValueError, TypeError, NotImplementedError):
         return []  # a peer's bytes that pydicom cannot make a value of say nothing
 
 
@@ -238,19 +241,29 @@ def _set(dataset: Any, keyword: str, value: Value) -> None:
         near = difflib.get_close_matches(keyword, keyword_dict, n=1) or ["PatientID"]
         raise ConfigError(f"{keyword!r} is not a DICOM keyword. Write it as in the standard, for example {near[0]}.")
     vr = dictionary_VR(tag)
-    if isinstance(value, (tuple, set, frozenset)):
-        value = list(value)
-    empty = value is None or value == "" or value == []
     try:
-        if vr == "SQ":
-            setattr(dataset, keyword, [] if empty else _items(value))
-        elif isinstance(value, Mapping):
-            raise ValueError
-        else:
-            setattr(dataset, keyword, (None if vr in _NUMBERS else "") if empty else value)
+        dataset.add(_element(tag, vr, list(value) if isinstance(value, (tuple, set, frozenset)) else value))
     except (ValueError, TypeError, OverflowError):
         needed = "a mapping of keywords to values" if vr == "SQ" else f"a value of VR {vr}"
         raise ConfigError(f"{keyword} cannot be {value!r}. Give it {needed}.") from None
+
+
+def _element(tag: int, vr: str, value: Any) -> Any:
+    from pydicom import config
+    from pydicom.dataelem import DataElement
+
+    # Archives hold values that the standard forbids, and they must be found: pydicom 2.3 and later would warn.
+    unchecked = {"validation_mode": config.IGNORE} if hasattr(config, "IGNORE") else {}
+    if value is None or value == "" or value == []:
+        value = [] if vr == "SQ" else None if vr[:2] in _NUMBERS else ""
+    elif vr == "SQ":
+        value = _items(value)
+    elif isinstance(value, Mapping):
+        raise ValueError
+    elif vr[:2] in _BINARY:
+        convert = float if vr in ("FL", "FD") else int
+        value = [convert(part) for part in value] if isinstance(value, list) else convert(value)
+    return DataElement(tag, vr, value, **unchecked)
 
 
 def _items(value: Any) -> list[Any]:

@@ -64,9 +64,7 @@ class _Inbox:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def keep(
-        self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]
-    ) -> Taken:
+    def keep(self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]) -> Taken:
         identity = part10.check(dataset, transfer_syntax)
         target = self._folder / f"{part10.file_stem(identity.sop_instance)}.dcm"
         data = part10.file_meta(sop_class, identity.sop_instance, transfer_syntax) + bytes(dataset)

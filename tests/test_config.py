@@ -302,7 +302,7 @@ def test_an_unknown_name_lists_the_known_ones(written):
     assert refused(Config.load(written(ARIA)).archive, "pacs") == (
         "no archive is called 'pacs'. Configured are: aria."
     )
-    assert refused(Config.load().archive, "pacs") == (
+    assert refused(Config([]).archive, "pacs") == (
         "no archive is called 'pacs'. Add [archives.pacs] to qa_fetch.toml."
     )
 
@@ -439,8 +439,8 @@ def test_a_wrong_address_in_a_file_names_file_and_key(written):
                           "Did you mean default?"),
         ("zzz = 1", "zzz is not a setting; expected one of default, budget, local, shelf, archives."),
         ("local = 1", "local is 1; expected a table [local]."),
-        ('[local]\naet = "X"', "local.aet is not a setting; expected one of ae_title, port, host. "
-                               "Did you mean ae_title?"),
+        ('[local]\naetitle = "X"', "local.aetitle is not a setting; expected one of ae_title, port, host. "
+                                   "Did you mean ae_title?"),
         ("[shelf]\nfolder = 1", "shelf.folder is not a setting; expected one of path, settle_minutes."),
         ("archives = []", "archives is []; expected a table [archives]."),
         ("[archives]\naria = 5", "archives.aria is 5; expected a table [archives.aria]."),
@@ -459,7 +459,7 @@ def test_a_slip_in_a_name_is_refused_when_the_file_is_read(written, text, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('kind = "dicom"', "kind is 'dicom'; expected one of dimse, folder."),
+        ('kind = "dicom"', "kind is 'dicom'; expected one of dimse, folder. Did you mean dimse?"),
         ('kind = ""', "kind is ''; expected one of dimse, folder."),
         ('ae_title = ""', "ae_title is ''; expected an AE title of 1 to 16 ASCII characters."),
         ('ae_title = "SEVENTEEN_LETTERS"',

@@ -15,7 +15,6 @@ from ..errors import ConfigError, Incomplete, NotFound
 from ..kinds import Kind
 from ..matching import Value
 from ..shelf import Reference, Shelf
-from .candidates import Candidates
 from .fetching import Fetcher, Progress
 from .images import Images, Plan
 from .plans import PlanName, check_pick
@@ -25,7 +24,15 @@ from .when import When
 
 _RETURNED = {
     "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    "STUDY": ("PatientID", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription", "ModalitiesInStudy"),
+    "STUDY": (
+        "PatientID",
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+        "StudyDescription",
+        "ModalitiesInStudy",
+    ),
     "SERIES": (
         "PatientID StudyInstanceUID SeriesInstanceUID Modality SeriesDate SeriesTime SeriesNumber SeriesDescription "
         "NumberOfSeriesRelatedInstances"
@@ -178,7 +185,9 @@ class Archive:
         check_grouping(session)
         check_pick(pick)
         if at_least < 1:
-            raise ConfigError(f"at_least={at_least} makes no sense. Give the number of images that a session must have.")
+            raise ConfigError(
+                f"at_least={at_least} makes no sense. Give the number of images that a session must have."
+            )
         return Question(
             archive=self.name,
             patient=_patient(patient),
@@ -267,7 +276,9 @@ class Archive:
         with self._session() as fetcher:
             rows = fetcher.backend.find("IMAGE", {"PatientID": _patient(patient)}, _RETURNED["IMAGE"], budget)
             if not rows:
-                raise NotFound(f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see.")
+                raise NotFound(
+                    f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see."
+                )
             return fetcher.bring([image(row).reference for row in rows], budget, says="object of a patient")
 
     # --- the rest

@@ -12,7 +12,7 @@ from ..budget import Budget
 from ..errors import BadArchive, Incomplete, QAFetchError
 from ..shelf import Claim, Reference, Shelf
 from .images import Images, Plan, plan_from
-from .plans import PLAN_KEYWORDS, choose, is_uid
+from .plans import LONGEST_LABEL, PLAN_KEYWORDS, choose, is_uid
 from .sessions import Image, Wanted, image
 
 Progress = Callable[[int, int], None]
@@ -103,9 +103,7 @@ class Fetcher:
         if self._on_progress is not None:
             self._on_progress(total - len(claim.missing), total)
 
-    def _partly(
-        self, error: Optional[QAFetchError], claim: Claim, total: int, budget: Budget
-    ) -> QAFetchError:
+    def _partly(self, error: Optional[QAFetchError], claim: Claim, total: int, budget: Budget) -> QAFetchError:
         """What to raise when not everything came: the archive's own failure, or how far it got."""
         missing = [reference.instance for reference in claim.missing]
         arrived = total - len(missing)
@@ -159,8 +157,10 @@ class Fetcher:
     def plans(self, patient: str, budget: Budget, *, label: Optional[str] = None) -> list[Plan]:
         """The plans of a patient as the archive describes them; a label narrows the question, and is checked here."""
         keys = {"PatientID": patient, "Modality": "RTPLAN"}
-        if label is not None and label.isascii() and not set(label) & set("*?\\") and label == label.strip():
-            keys["SOPInstanceUID" if is_uid(label) else "RTPlanLabel"] = label
+        if label is not None and is_uid(label):
+            keys["SOPInstanceUID"] = label
+        elif label is not None and label.isascii() and not set(label) & set("*?\\") and len(label) <= LONGEST_LABEL:
+            keys["RTPlanLabel"] = label
         found = []
         for row in self.backend.find("IMAGE", keys, PLAN_KEYWORDS, budget):
             plan = plan_from(row, image(row).reference, self._fetch_plan)

@@ -100,7 +100,7 @@ class Images:
         return self.datasets[0]
 
     def copy(self, to: Union[str, Path]) -> list[Path]:
-        """Copy the files into a folder that is new, empty, or holds exactly this set already; nothing is overwritten."""
+        """Copy the files into a folder that is new or empty, or holds exactly this set already."""
         target = Path(to)
         there = {path.name for path in target.iterdir()} if target.is_dir() else set()
         if there and not self._is_in(target, there):

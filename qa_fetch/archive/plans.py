@@ -9,7 +9,8 @@ from typing import Callable, Optional, Union
 from ..errors import Ambiguous, ConfigError, NotFound
 from .images import Plan
 
-_UID = re.compile(r"[0-9]+(\.[0-9]+){4,}\Z")
+LONGEST_LABEL = 16  # RTPlanLabel is a short string; what is longer can only be a UID
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+\Z")
 
 PLAN_KEYWORDS = (
     "SOPInstanceUID",
@@ -29,7 +30,7 @@ PLAN_KEYWORDS = (
 
 def is_uid(text: str) -> bool:
     """Whether a plan is named by its SOP Instance UID and not by its label."""
-    return bool(_UID.match(text))
+    return len(text) > LONGEST_LABEL and bool(_UID.match(text))
 
 
 def check_pick(pick: Optional[str]) -> None:
@@ -109,7 +110,9 @@ def _how_to_choose(pick: Optional[str], approved: Optional[bool]) -> str:
 def _no_such_plan(plans: Sequence[Plan], label: Optional[str], archive: str) -> NotFound:
     labels = sorted({plan.label for plan in plans if plan.label})
     if not plans:
-        return NotFound(f"{archive} shows no plan for this patient. Check the patient ID, and what this AE title may see.")
+        return NotFound(
+            f"{archive} shows no plan for this patient. Check the patient ID, and what this AE title may see."
+        )
     shown = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
     return NotFound(f"{archive} has no plan called {label} for this patient; it has {shown}. Check the label.")
 

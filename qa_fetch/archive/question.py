@@ -15,7 +15,7 @@ from ..shelf import Reference
 from .candidates import Candidates
 from .fetching import Fetcher
 from .images import Images, Plan
-from .plans import PlanName, is_uid
+from .plans import PlanName
 from .sessions import Session, Wanted
 from .when import When, clock, in_words, span
 

@@ -9,9 +9,7 @@ from ..errors import ConfigError
 
 When = Union[date, datetime, str]
 
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+_MONTHS = ("January February March April May June July August September October November December").split()
 _PAIRS = (
     ("AcquisitionDate", "AcquisitionTime"),
     ("ContentDate", "ContentTime"),
@@ -70,9 +68,7 @@ def parse_time(text: Any) -> Optional[time]:
     """A DICOM time, or None for anything that is not one."""
     whole, _, fraction = str(text or "").strip().replace(":", "").partition(".")
     try:
-        return time(
-            int(whole[:2]), int(whole[2:4] or 0), min(int(whole[4:6] or 0), 59), int((fraction + "000000")[:6])
-        )
+        return time(int(whole[:2]), int(whole[2:4] or 0), min(int(whole[4:6] or 0), 59), int((fraction + "000000")[:6]))
     except ValueError:
         return None
 

@@ -54,9 +54,7 @@ class Backend(Protocol):
         """Whether one question can reach across all series of a patient; False where each series must be asked."""
         ...
 
-    def find(
-        self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
-    ) -> list[Any]:
+    def find(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """Data sets of that level that fit the keys, one per entity, checked on our own side."""
         ...
 
@@ -103,4 +101,6 @@ def _plugin(archive: ArchiveConfig) -> Any:
     for point in points:
         if point.name == archive.kind:
             return point.load()
-    raise ConfigError(f"no installed package offers archives of kind {archive.kind!r}. Install it, or correct the kind.")
+    raise ConfigError(
+        f"no installed package offers archives of kind {archive.kind!r}. Install the one that does, or correct kind."
+    )

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 _NOTHING = "2.25.1"
 
 
-def steps(
-    backend: DimseBackend, archive: ArchiveConfig, local: Local, budget: Budget, patient: str
-) -> Iterator[Step]:
+def steps(backend: DimseBackend, archive: ArchiveConfig, local: Local, budget: Budget, patient: str) -> Iterator[Step]:
     """Name, port, association, echo, query, and the way back; stops at the first that fails."""
     host, port = archive["host"], archive["port"]
     try:
@@ -100,4 +98,4 @@ def _plans_of(backend: DimseBackend, patient: str, budget: Budget) -> Step:
             raise NotFound("it shows no plan of that patient. Check the ID, and what this AE title may see.")
     except QAFetchError as error:
         return Step("patient", False, error.message)
-    return Step("patient", True, f"it shows {len(rows)} plan{'s' if len(rows) > 1 else ''} of that patient")
+    return Step("patient", True, f"plans of that patient: {len(rows)}")

@@ -155,7 +155,9 @@ class DimseBackend:
         self, level: str, parent: Any, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
     ) -> list[Any]:
         own = {keyword: keys[keyword] for keyword in only(level, keys)}
-        chain = {UNIQUE[upper]: str(parent.get(UNIQUE[upper])) for upper in above(level) if parent.get(UNIQUE[upper])}
+        chain: dict[str, Value] = {
+            UNIQUE[upper]: str(parent.get(UNIQUE[upper])) for upper in above(level) if parent.get(UNIQUE[upper])
+        }
         if level == "STUDY":  # the patient's attributes belong to the top level of Study Root
             chain = {keyword: keys[keyword] for keyword in only("PATIENT", keys)}
         elif self._archive["root"] == "study":

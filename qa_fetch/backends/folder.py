@@ -38,9 +38,7 @@ class FolderBackend:
         if not self._root.is_dir():
             raise ConfigError(f"{self.name}: {self._root} is not a folder. Correct path.")
 
-    def find(
-        self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
-    ) -> list[Any]:
+    def find(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """Entities of a level that fit the keys."""
         level = check_level(level)
         headers = [header for _, header in self._headers(budget)]
@@ -83,10 +81,10 @@ class FolderBackend:
         """Whether the folder is there and holds DICOM files."""
         count = sum(1 for _ in self._headers(budget))
         yield Step("folder", True, f"{self._root} can be read")
-        yield Step("objects", True if count else None, f"it holds {count} DICOM object{'' if count == 1 else 's'}")
+        yield Step("objects", True if count else None, f"DICOM objects in it: {count}")
         if patient:
             plans = self.find("IMAGE", {"PatientID": patient, "Modality": "RTPLAN"}, [], budget)
-            yield Step("patient", bool(plans), f"it shows {len(plans)} plan{'' if len(plans) == 1 else 's'} of that patient")
+            yield Step("patient", bool(plans), f"plans of that patient: {len(plans)}")
 
     def close(self) -> None:
         """Nothing is held open."""

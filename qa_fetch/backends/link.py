@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
 
-import pynetdicom
-from pynetdicom import AE, evt
 from pynetdicom import _config as pynetdicom_config
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
 
 from ..budget import Budget
 from ..config import ArchiveConfig
@@ -252,7 +252,7 @@ def connect(
     handlers: list[Any] = [*PROMPTLY, (evt.EVT_CONN_OPEN, on_open), (evt.EVT_ACSE_RECV, on_answer)]
     if on_store is not None:
         handlers.append((evt.EVT_C_STORE, on_store))
-    entity = AE(ae_title=local.ae_title)
+    entity = ApplicationEntity(ae_title=local.ae_title)
     entity.connection_timeout = entity.acse_timeout = max(0.1, budget.at_most(archive["timeout"]))
     entity.dimse_timeout = entity.network_timeout = max(0.1, budget.at_most(archive["timeout"]))
     association = entity.associate(
@@ -265,7 +265,7 @@ def connect(
     )
     if not association.is_established:
         raise _why_not(association, archive, local, rejection, budget)
-    _log.info("%s: association opened (pynetdicom %s)", archive.name, pynetdicom.__version__)
+    _log.info("%s: association opened", archive.name)
     return Link(association, archive, local)
 
 

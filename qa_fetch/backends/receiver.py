@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
-from pynetdicom import AE, evt
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import AllStoragePresentationContexts, build_context
 
 from .. import part10
@@ -60,9 +61,10 @@ class Receiver:
     """A running C-STORE server whose objects go to ``route``; answers C-ECHO too."""
 
     def __init__(self, local: Local, route: Route) -> None:
-        entity = AE(ae_title=local.ae_title)
+        entity = ApplicationEntity(ae_title=local.ae_title)
         entity.supported_contexts = [
-            build_context(context.abstract_syntax, list(TRANSFER_SYNTAXES)) for context in AllStoragePresentationContexts
+            build_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))
+            for context in AllStoragePresentationContexts
         ]
         entity.add_supported_context("1.2.840.10008.1.1")
         entity.maximum_pdu_size = 0
@@ -196,9 +198,7 @@ class Standing:
         """The port it listens on."""
         return self._receiver.port
 
-    def _route(
-        self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]
-    ) -> Taken:
+    def _route(self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]) -> Taken:
         taken = Taken.UNWANTED
         for want in list(self._folder.glob("*/wanted")):
             if instance in _read_wanted(want):

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from django.db.models import Q, QuerySet
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from .. import matching, part10
@@ -137,19 +139,32 @@ class Searcher:
 def _answered(candidate: Dataset, key: DataElement) -> DataElement:
     if key.tag in candidate:
         return candidate[key.tag]
-    return DataElement(key.tag, key.VR, [] if key.VR == "SQ" else empty_value_for_VR(key.VR))
+    return _empty(key.tag, key.VR)
 
 
 def _readable(identifier: Dataset) -> list[DataElement]:
     """The identifier's elements, converted; later steps then cannot fail on a value."""
     try:
-        elements = [element for element in identifier if element.tag.element != 0]
+        elements = [_element(identifier, tag) for tag in identifier.keys() if tag.element != 0]
         for element in elements:
             headers.read_values(element)
             matching.values(element)
     except headers.UNREADABLE as error:
         raise BadIdentifier(f"a value in it cannot be read ({type(error).__name__})") from None
     return elements
+
+
+def _element(identifier: Dataset, tag: BaseTag) -> DataElement:
+    raw = identifier.get_item(tag)
+    if raw.value:
+        return identifier[tag]
+    # pydicom cannot read an empty "US or SS" of an implicit identifier, since nothing in it settles which one it is.
+    vr = raw.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
+    return _empty(tag, vr.split(" or ")[0])
+
+
+def _empty(tag: BaseTag, vr: str) -> DataElement:
+    return DataElement(tag, vr, [] if vr == "SQ" else empty_value_for_VR(vr))
 
 
 def _level(identifier: Dataset, root: str) -> str:

@@ -93,9 +93,7 @@ class Claim:
         """Whether an object of this UID was asked for."""
         return instance in self._wanted
 
-    def take(
-        self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]
-    ) -> Taken:
+    def take(self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]) -> Taken:
         """Check an object that arrived and keep it.
 
         Parameters
@@ -179,4 +177,3 @@ class Claim:
 def _stripe(uid: str) -> str:
     """One of 256 locks: enough that strangers seldom meet, few enough that lock files need no clearing."""
     return hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:2]
-

@@ -179,7 +179,7 @@ def unchanged(path: Path, item: Mapping[str, Any]) -> bool:
     state = path.stat()
     if state.st_size != item["size"]:
         return False
-    return state.st_mtime_ns == item["mtime_ns"] or digest(path) == item["sha256"]
+    return bool(state.st_mtime_ns == item["mtime_ns"] or digest(path) == item["sha256"])
 
 
 def _same_files(path: Path, files: Sequence[Mapping[str, Any]]) -> bool:

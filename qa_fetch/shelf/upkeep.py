@@ -97,18 +97,18 @@ def prune(
     report = Report()
     now = time.time()
     kept = list(entries(root))
-    doomed = [entry for entry in kept if older_than_days is not None and now - entry.last_used > older_than_days * 86400]
+    too_old = now - older_than_days * 86400 if older_than_days is not None else 0.0
+    doomed = [entry for entry in kept if entry.last_used < too_old]
     kept = [entry for entry in kept if entry not in doomed]
     size = sum(entry.size for entry in kept)
     while kept and max_bytes is not None and size > max_bytes and now - kept[-1].last_used > _GRACE:
         doomed.append(kept.pop())
         size -= doomed[-1].size
-    in_sets = {item["uid"] for entry in kept for item in _manifest(_manifest_of(entry.folder))["files"]}
-    limit = now - (older_than_days * 86400 if older_than_days is not None else _GRACE)
+    manifests = (_manifest(_manifest_of(entry.folder)) for entry in kept)
+    in_sets = {part10.file_stem(item["uid"]) for manifest in manifests for item in manifest["files"]}
+    limit = too_old or now - _GRACE
     loose = [
-        path
-        for path in root.glob("*/objects/*/*.dcm")
-        if path.stem not in {part10.file_stem(uid) for uid in in_sets} and path.stat().st_mtime < limit
+        path for path in root.glob("*/objects/*/*.dcm") if path.stem not in in_sets and path.stat().st_mtime < limit
     ]
     with sentences(root, "pruning"):
         for entry in doomed:

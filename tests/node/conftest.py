@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydicom.config
 import pytest
 
 import node_client as client
@@ -42,3 +43,10 @@ def content() -> list[objects.Dataset]:
     kilovolt = {"PrimaryDosimeterUnit": "MINUTE", "ImageType": ["ORIGINAL", "PRIMARY", "RADIOGRAPH"]}
     held.append(objects.image(2, 1, 2, 1, SpecificCharacterSet="ISO_IR 100", PatientName="M\u00fcller^J\u00f6rg", **kilovolt))
     return held
+
+
+@pytest.fixture(autouse=True)
+def hostile_values_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pydicom warns about wildcards in codes and about hostile values, which these tests send on purpose."""
+    monkeypatch.setattr(pydicom.config.settings, "reading_validation_mode", pydicom.config.IGNORE)
+    monkeypatch.setattr(pydicom.config.settings, "writing_validation_mode", pydicom.config.IGNORE)

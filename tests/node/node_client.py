@@ -81,10 +81,18 @@ def find(port: int, level: str, keys: Mapping[str, Any], *, root: str = "study",
     return send_find(port, matching.query(level, keys), root=root, **more)
 
 
-def send_find(port: int, identifier: Dataset, *, root: str = "study", cancel_after: int = 0, **more: Any) -> Result:
+def send_find(
+    port: int,
+    identifier: Dataset,
+    *,
+    root: str = "study",
+    cancel_after: int = 0,
+    syntax: str = part10.EXPLICIT_LITTLE,
+    **more: Any,
+) -> Result:
     """Send a C-FIND with an identifier as it is."""
     result = Result(-1)
-    with association(port, [(FIND[root], PLAIN[:1])], **more) as opened:
+    with association(port, [(FIND[root], [syntax])], **more) as opened:
         settle(opened)
         for status, answer in opened.send_c_find(identifier, FIND[root]):
             result.status = status.get("Status", -1)

@@ -122,16 +122,21 @@ def test_studies_are_found_by_their_modalities_and_count_what_they_hold(library:
     assert client.find(library.port, "STUDY", keys).answers == []
 
 
-def test_an_answer_carries_every_key_that_was_asked_for(library: NodeProcess) -> None:
+@pytest.mark.parametrize("syntax", client.PLAIN)
+def test_an_answer_carries_every_key_that_was_asked_for(library: NodeProcess, syntax: str) -> None:
     """Known keys have their values, sequences come whole, and what the object lacks comes empty."""
-    asked = ["PatientName", "GantryAngle", "ReferencedRTPlanSequence", "StationName", "ExposureSequence", "PixelData"]
+    asked = ["PatientName", "GantryAngle", "ReferencedRTPlanSequence", "StationName", "ExposureSequence"]
     keys = {"SOPInstanceUID": uid(1, 1, 2, 2), **dict.fromkeys(asked, "")}
-    (answer,) = client.find(library.port, "IMAGE", keys).answers
+    identifier = matching.query("IMAGE", keys)
+    identifier.add_new("PixelData", "OW", b"")
+    identifier.add_new("SmallestImagePixelValue", "US", None)
+    (answer,) = client.send_find(library.port, identifier, syntax=syntax).answers
     assert all(keyword in answer for keyword in asked)
     assert (str(answer.PatientName), float(answer.GantryAngle)) == ("Machine1^QA", 90.0)
     (reference,) = answer.ReferencedRTPlanSequence
     assert (reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID) == (RTPLAN, uid(1, 1, 1, 1))
-    assert not answer.StationName and not answer.ExposureSequence and not answer.PixelData
+    assert not answer.StationName and not answer.ExposureSequence
+    assert not answer.PixelData and answer.SmallestImagePixelValue is None
     assert (answer.RetrieveAETitle, answer.QueryRetrieveLevel) == ("QA_NODE", "IMAGE")
     assert "SpecificCharacterSet" not in answer
 

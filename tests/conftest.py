@@ -1,0 +1,37 @@
+"""What every test starts from: a shelf of its own, no configuration of the machine, real peers on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from peers import course as courses
+from peers.course import Course
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the machine's configuration or shelf, and none leaves anything there."""
+    for variable in ("CONFIG", "DEFAULT", "BUDGET", "AE_TITLE", "PORT", "HOST"):
+        monkeypatch.delenv(f"QA_FETCH_{variable}", raising=False)
+    monkeypatch.setenv("QA_FETCH_SHELF", str(tmp_path / "shelf"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    yield
+
+
+@pytest.fixture(scope="session")
+def course() -> Course:
+    """The course that most tests fetch from."""
+    return courses.default_course(second_plan=True)
+
+
+@pytest.fixture(scope="session")
+def course_files(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as files in a folder."""
+    folder = tmp_path_factory.mktemp("course")
+    course.write(folder)
+    return folder
