@@ -253,7 +253,7 @@ def _element(tag: int, vr: str, value: Any) -> Any:
     from pydicom.dataelem import DataElement
 
     # Archives hold values that the standard forbids, and they must be found: pydicom 2.3 and later would warn.
-    unchecked = {"validation_mode": config.IGNORE} if hasattr(config, "IGNORE") else {}
+    unchecked: dict[str, Any] = {"validation_mode": config.IGNORE} if hasattr(config, "IGNORE") else {}
     if value is None or value == "" or value == []:
         value = [] if vr == "SQ" else None if vr[:2] in _NUMBERS else ""
     elif vr == "SQ":

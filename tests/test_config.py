@@ -173,7 +173,8 @@ def test_real_django_settings_are_read(monkeypatch):
     monkeypatch.setitem(sys.modules, "django.conf", sys.modules.get("django.conf") or types.ModuleType("django.conf"))
     if not settings.configured:
         settings.configure()
-    monkeypatch.setattr(settings, "QA_FETCH", {"archives": {"p": {"kind": "folder", "path": Path("/p")}}}, raising=False)
+    values = {"archives": {"p": {"kind": "folder", "path": Path("/p")}}}
+    monkeypatch.setattr(settings, "QA_FETCH", values, raising=False)
     monkeypatch.setattr(sys.modules["django.conf"], "settings", settings, raising=False)
     assert Config.load().archive()["path"] == Path("/p")
 

@@ -252,7 +252,8 @@ def test_values_come_as_a_list_however_many_there_are():
 
 # Laws
 
-PLAIN = st.text(st.characters(min_codepoint=33, max_codepoint=126, blacklist_characters="\\=^"), min_size=1, max_size=16)
+LETTERS = st.characters(min_codepoint=33, max_codepoint=126, blacklist_characters="\\=^")
+PLAIN = st.text(LETTERS, min_size=1, max_size=16)
 DATE = st.dates().map(lambda day: f"{day:%Y%m%d}".zfill(8))
 TIME = st.times().map(lambda at: f"{at:%H%M%S.%f}") | st.sampled_from(["10", "1030", "103059", "103059.5"])
 VALUES = {

@@ -147,7 +147,9 @@ def test_deflated_bytes_that_hold_a_cut_object_are_refused():
     assert refusal(part10.check, packed, DEFLATED) == CUT
 
 
-@pytest.mark.parametrize("fragments", [[], [b""], [b"", b"\xff\xd8\xff\xd9"], [b"1234" * 9, b"ab", b"\xfe\xff\xdd\xe0"]])
+@pytest.mark.parametrize(
+    "fragments", [[], [b""], [b"", b"\xff\xd8\xff\xd9"], [b"1234" * 9, b"ab", b"\xfe\xff\xdd\xe0"]]
+)
 def test_compressed_pixels_are_stepped_over_fragment_by_fragment(fragments):
     """A fragment may hold bytes that look like a delimiter."""
     write = Bytes(EXPLICIT_LITTLE)
@@ -419,7 +421,8 @@ def test_a_uid_names_its_own_file(uid):
 
 
 @pytest.mark.parametrize(
-    "uid", ["", "../../x", "1.2/3", "1.2\\3", "C:1", "1.2.", ".1", "1..2", "1" * 65, "1.2\n", "1.2\0", "٣.٤", "\ud800", "CON"]
+    "uid",
+    ["", "../../x", "1.2/3", "1.2\\3", "C:1", "1.2.", ".1", "1..2", "1" * 65, "1.2\n", "1.2\0", "٣.٤", "\ud800", "CON"],
 )
 def test_what_is_no_uid_never_becomes_a_path(uid):
     """A peer must not choose where we write."""

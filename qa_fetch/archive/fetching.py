@@ -107,6 +107,8 @@ class Fetcher:
         """What to raise when not everything came: the archive's own failure, or how far it got."""
         missing = [reference.instance for reference in claim.missing]
         arrived = total - len(missing)
+        if claim.spoilt is not None:
+            return BadArchive(f"{self.archive}: {claim.spoilt.message}", missing=missing)
         if error is not None and (arrived == 0 or not error.retriable):
             return error
         if budget.spent:

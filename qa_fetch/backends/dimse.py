@@ -19,7 +19,7 @@ from ..shelf import Claim, Reference
 from . import Local, Sent, Step, receiver
 from .diagnosis import steps
 from .levels import UNIQUE, above, check_level, chosen, completed, group_by_series, only
-from .link import Link, connect
+from .link import PENDING, Link, connect
 from .storage import RADIOTHERAPY, UNCOMPRESSED, receiving
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -171,49 +171,59 @@ class DimseBackend:
     def retrieve(self, references: Sequence[Reference], claim: Claim, budget: Budget) -> None:
         """Bring objects into the claim by C-GET where it is offered, else by C-MOVE; then try series by series."""
         self._claim = claim
-        refusal: Optional[QAFetchError] = None
+        problem: Optional[QAFetchError] = None
         try:
-            for way, level in self._ways(budget):
+            for way in self._ways(budget):
                 try:
-                    with way(claim, budget) as transfer:
-                        self._transfer_all(transfer, level, claim, budget)
-                except Refused as error:
-                    refusal = refusal or error
-                    if error.status == 0xA801:
-                        break
+                    for level in ("IMAGE", "SERIES"):
+                        problem = self._by_level(way, level, claim, budget) or problem
+                        if not claim.missing or budget.spent:
+                            return
                 except ConnectionFailed as error:
-                    if budget.spent:
+                    if not claim.missing or budget.spent:
                         return
-                    refusal = refusal or error
-                if claim.failure is not None:
-                    raise claim.failure
-                if not claim.missing or budget.spent:
-                    return
+                    problem = error
         finally:
             self._claim = None
-        if refusal is not None:
-            raise refusal
+        if problem is not None:
+            raise problem
 
-    def _ways(self, budget: Budget) -> Iterator[tuple[Callable[..., Any], str]]:
+    def _by_level(
+        self, way: Callable[..., Any], level: str, claim: Claim, budget: Budget
+    ) -> Optional[QAFetchError]:
+        """Ask as long as that brings anything; the archive's refusal, if it refused."""
+        before = None
+        while claim.missing and before != len(claim.missing) and not budget.spent:
+            before = len(claim.missing)
+            try:
+                with way(claim, budget) as transfer:
+                    self._transfer_all(transfer, level, claim, budget)
+            except Refused as error:
+                if error.status == 0xA801:
+                    raise
+                return error
+            if claim.failure is not None:
+                raise claim.failure
+        return None
+
+    def _ways(self, budget: Budget) -> Iterator[Callable[..., Any]]:
         if self._archive["retrieve"] == "get" or (
             self._archive["retrieve"] == "auto" and self._open(budget).accepts(self._models["get"])
         ):
-            yield self._by_get, "IMAGE"
-            yield self._by_get, "SERIES"
+            yield self._by_get
         if self._archive["retrieve"] in ("auto", "move"):
-            yield self._by_move, "IMAGE"
-            yield self._by_move, "SERIES"
+            yield self._by_move
 
-    def _transfer_all(self, transfer: Any, level: str, claim: Claim, budget: Budget) -> None:
+    def _transfer_all(self, transfer: _Transfer, level: str, claim: Claim, budget: Budget) -> None:
+        size = _UIDS_PER_REQUEST if level == "IMAGE" else None
         for group in group_by_series(claim.missing):
-            size = _UIDS_PER_REQUEST if level == "IMAGE" else len(group)
-            for start in range(0, len(group), size):
+            for start in range(0, len(group), size or len(group)):
                 if level == "SERIES":
                     claim.welcome(group[start].series)
-                code = transfer(self._identifier(level, group[start : start + size]))
+                code = transfer(self._identifier(level, group[start : start + (size or len(group))]))
                 if claim.failure is not None or budget.spent:
                     return
-                if code not in (0x0000, 0xB000, 0xFF00, 0xFF01):
+                if code not in (0x0000, 0xB000, *PENDING):
                     raise self._open(budget).refusal(transfer.service, code)
 
     def _identifier(self, level: str, group: Sequence[Reference]) -> Any:

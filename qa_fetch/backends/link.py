@@ -6,7 +6,6 @@ import contextlib
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
 
@@ -37,57 +36,94 @@ _REJECTIONS = {
 }
 
 
-class _Checkpoint(threading.Event):
+class _Checkpoint:
     """The gate at which pynetdicom's reactor thread waits, which also knows whether it really is waiting.
 
-    pynetdicom looks at a flag that can be a moment old; its reactor then takes an answer that was meant for the
-    caller, and a match is lost while the status says Success.
+    It stands in for a ``threading.Event``. pynetdicom looks at a flag that can be a moment old; its reactor then takes
+    an answer that was meant for the caller, and a match is lost while the status says Success.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.parked = False
-        self.set()
+        self._changed = threading.Condition()
+        self._open = True
+        self._parked = False
+
+    def is_set(self) -> bool:
+        """Whether the reactor may pass."""
+        return self._open
 
     def set(self) -> None:
-        self.parked = False  # at once: the thread that waits may take a while to wake up
-        super().set()
+        """Let the reactor go on."""
+        with self._changed:
+            self._open, self._parked = True, False
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Stop the reactor when it next comes by."""
+        with self._changed:
+            self._open = False
 
     def wait(self, timeout: Optional[float] = None) -> bool:
-        self.parked = not self.is_set()
-        try:
-            return super().wait(timeout)
-        finally:
-            self.parked = False
+        """Called by the reactor: wait here while the gate is closed."""
+        with self._changed:
+            while not self._open:
+                self._parked = True
+                self._changed.notify_all()
+                if not self._changed.wait(timeout) and timeout is not None:
+                    break
+            self._parked = False
+            return self._open
+
+    def until_parked(self, timeout: float) -> bool:
+        """Called by us after ``clear``: wait until the reactor stands at the gate."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._parked, timeout)
 
 
-def _set_option(event: Any, option: int) -> None:
-    transport = event.assoc.dul.socket
-    if transport is not None and transport.socket is not None:
-        with contextlib.suppress(OSError):  # the peer has just gone; reading will say so
-            transport.socket.setsockopt(socket.IPPROTO_TCP, option, 1)
+class Sockets:
+    """The TCP connections of pynetdicom's associations: prompt while they are open, closed when they are over."""
+
+    def __init__(self) -> None:
+        self._open: dict[Any, socket.socket] = {}
+
+    @property
+    def handlers(self) -> list[Any]:
+        """To be given to pynetdicom."""
+        return [(evt.EVT_CONN_OPEN, self._opened), (evt.EVT_DATA_SENT, self._sent)]
+
+    def _opened(self, event: Any) -> None:
+        """Small messages leave at once; pynetdicom never sets this, and each message then waits 40 ms for an ACK."""
+        self.close(only_dead=True)
+        connection = event.assoc.dul.socket.socket
+        self._open[event.assoc] = connection
+        _set_option(connection, socket.TCP_NODELAY)
+
+    def _sent(self, event: Any) -> None:
+        """Acknowledge at once, so that a peer with Nagle on need not wait either; Linux forgets it after each use."""
+        if _QUICKACK is not None and event.assoc in self._open:
+            _set_option(self._open[event.assoc], _QUICKACK)
+
+    def close(self, *, only_dead: bool = False) -> None:
+        """Close what pynetdicom leaves open when a peer resets the connection."""
+        for association, connection in list(self._open.items()):
+            if not only_dead or not association.is_alive():
+                self._open.pop(association).close()
 
 
-def without_nagle(event: Any) -> None:
-    """Small messages leave at once; pynetdicom never sets this, and each message then waits 40 ms for an ACK."""
-    _set_option(event, socket.TCP_NODELAY)
-
-
-def acknowledge_quickly(event: Any) -> None:
-    """Acknowledge at once, so that a peer that has Nagle on need not wait either; Linux forgets it after each use."""
-    if _QUICKACK is not None:
-        _set_option(event, _QUICKACK)
+def _set_option(connection: socket.socket, option: int) -> None:
+    with contextlib.suppress(OSError):  # the peer has just gone; reading will say so
+        connection.setsockopt(socket.IPPROTO_TCP, option, 1)
 
 
 _QUICKACK: Optional[int] = getattr(socket, "TCP_QUICKACK", None)
-PROMPTLY = [(evt.EVT_CONN_OPEN, without_nagle), (evt.EVT_DATA_SENT, acknowledge_quickly)]
 
 
 class Link:
     """An open association; made by ``connect``."""
 
-    def __init__(self, association: Any, archive: ArchiveConfig, local: Local) -> None:
+    def __init__(self, association: Any, archive: ArchiveConfig, local: Local, sockets: Sockets) -> None:
         self.association = association
+        self._sockets = sockets
         self._archive = archive
         self._local = local
 
@@ -107,10 +143,9 @@ class Link:
         gate = association._reactor_checkpoint
         gate.clear()
         try:
-            while not gate.parked:
+            while not gate.until_parked(0.05):
                 if not association.is_alive() or budget.spent:
                     raise self.lost()
-                time.sleep(0.0001)
             association.dimse_timeout = max(0.1, budget.at_most(self._archive["timeout"]))
             yield
         finally:
@@ -209,11 +244,13 @@ class Link:
         """End the association in good order."""
         if self.association.is_established:
             self.association.release()
+        self._sockets.close()
 
     def abort(self) -> None:
         """End the association at once."""
         if self.association.is_established:
             self.association.abort()
+        self._sockets.close()
 
 
 def connect(
@@ -241,15 +278,16 @@ def connect(
         Takes the C-STORE requests that a C-GET brings.
     """
     rejection: list[tuple[int, int]] = []
+    sockets = Sockets()
 
     def on_open(event: Any) -> None:
         event.assoc._reactor_checkpoint = _Checkpoint()
 
     def on_answer(event: Any) -> None:
-        if getattr(event.primitive, "result", 0):
+        if getattr(event.primitive, "result_source", None) is not None and event.primitive.result:
             rejection.append((event.primitive.result_source, event.primitive.diagnostic))
 
-    handlers: list[Any] = [*PROMPTLY, (evt.EVT_CONN_OPEN, on_open), (evt.EVT_ACSE_RECV, on_answer)]
+    handlers: list[Any] = [*sockets.handlers, (evt.EVT_CONN_OPEN, on_open), (evt.EVT_ACSE_RECV, on_answer)]
     if on_store is not None:
         handlers.append((evt.EVT_C_STORE, on_store))
     entity = ApplicationEntity(ae_title=local.ae_title)
@@ -264,9 +302,10 @@ def connect(
         evt_handlers=handlers,
     )
     if not association.is_established:
+        sockets.close()
         raise _why_not(association, archive, local, rejection, budget)
     _log.info("%s: association opened", archive.name)
-    return Link(association, archive, local)
+    return Link(association, archive, local, sockets)
 
 
 def _why_not(

@@ -29,7 +29,7 @@ from ..errors import BadArchive, ConnectionFailed, Incomplete
 from ..locks import FileLock
 from ..shelf import Claim, Taken
 from . import Local
-from .link import PROMPTLY
+from .link import Sockets
 from .storage import TRANSFER_SYNTAXES
 
 _log = logging.getLogger("qa_fetch.receiver")
@@ -46,7 +46,7 @@ def status_of(route: Route, event: Any) -> int:
             part10.clean_uid(request.AffectedSOPClassUID),
             part10.clean_uid(request.AffectedSOPInstanceUID),
             str(event.context.transfer_syntax),
-            request.DataSet.getbuffer(),
+            request.DataSet.getvalue(),
         )
     except BadArchive as error:
         _log.warning("an object was refused: %s", error)
@@ -68,9 +68,10 @@ class Receiver:
         ]
         entity.add_supported_context("1.2.840.10008.1.1")
         entity.maximum_pdu_size = 0
+        self._sockets = Sockets()
         self._server = entity.make_server(
             (local.host, local.port),
-            evt_handlers=[*PROMPTLY, (evt.EVT_C_STORE, lambda event: status_of(route, event))],
+            evt_handlers=[*self._sockets.handlers, (evt.EVT_C_STORE, lambda event: status_of(route, event))],
         )
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
@@ -89,6 +90,7 @@ class Receiver:
             time.sleep(0.005)
         for association in self._server.active_associations:
             association.abort()
+        self._sockets.close()
 
 
 def _lock(port: int) -> FileLock:

@@ -108,10 +108,10 @@ def read_values(element: DataElement) -> None:
 
 def _small_elements(source: Dataset) -> tuple[Dataset, list[str]]:
     kept, long = Dataset(), []
-    for tag in list(source.keys()):
+    for tag, raw in list(source.items()):
         if tag.group >= _PIXELS or tag.element == 0 or tag == _CHARACTER_SET:
             continue
-        if _is_long(source.get_item(tag).value):
+        if _is_long(raw.value):
             long.append(f"{int(tag):08X}")
             continue
         try:

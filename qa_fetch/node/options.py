@@ -85,8 +85,8 @@ def _some_of(name: str, given: Iterable[str], allowed: Sequence[str]) -> tuple[s
     chosen = tuple(given)
     unknown = [value for value in chosen if value not in allowed]
     if unknown or not chosen:
-        what = repr(unknown[0]) if unknown else "empty"
-        raise ConfigError(f"the node's {name} has {what}; expected some of {', '.join(allowed)}.")
+        what = repr(unknown[0]) if unknown else "nothing"
+        raise ConfigError(f"the node's {name} name {what}; expected some of {', '.join(allowed)}.")
     return chosen
 
 

@@ -145,7 +145,8 @@ def _answered(candidate: Dataset, key: DataElement) -> DataElement:
 def _readable(identifier: Dataset) -> list[DataElement]:
     """The identifier's elements, converted; later steps then cannot fail on a value."""
     try:
-        elements = [_element(identifier, tag) for tag in identifier.keys() if tag.element != 0]
+        # A list, since reading an element replaces it in the data set.
+        elements = [_element(identifier, tag, raw) for tag, raw in list(identifier.items()) if tag.element != 0]
         for element in elements:
             headers.read_values(element)
             matching.values(element)
@@ -154,8 +155,7 @@ def _readable(identifier: Dataset) -> list[DataElement]:
     return elements
 
 
-def _element(identifier: Dataset, tag: BaseTag) -> DataElement:
-    raw = identifier.get_item(tag)
+def _element(identifier: Dataset, tag: BaseTag, raw: Any) -> DataElement:
     if raw.value:
         return identifier[tag]
     # pydicom cannot read an empty "US or SS" of an implicit identifier, since nothing in it settles which one it is.

@@ -23,6 +23,8 @@ from .options import NodeOptions
 
 LOG = logging.getLogger("qa_fetch.node")
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Node:
     """A node that runs in this process, in threads; one folder per process, because Django's settings are global."""
@@ -138,14 +140,15 @@ def serve(
         Another way to end it.
     """
     stopping = until if until is not None else threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    # A handler must not set the event: a second signal would interrupt the first inside its lock, for ever.
+    told: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: told.append(got)) for number in _SIGNALS}
     try:
         with Node(options) as node:
             if ready is not None:
                 ready(node)
-            stopping.wait()
+            while not told and not stopping.wait(0.05):
+                continue
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -156,8 +159,17 @@ def _drain(server: ThreadedAssociationServer, activity: Activity, grace: float) 
     while not budget.spent and any(activity.worth_waiting(association) for association in _open(server)):
         time.sleep(0.02)
     for association in _open(server):
+        _end(association)
+
+
+def _end(association: Any) -> None:
+    """Abort an association; a connection that never became one is closed, since there is nobody to tell."""
+    if association.is_established:
         association.abort()
-        association.join(timeout=5)
+    else:
+        association.dul.kill_dul()
+        association.kill()
+    association.join(timeout=1)
 
 
 def _open(server: ThreadedAssociationServer) -> list[Any]:

@@ -53,6 +53,7 @@ class Claim:
         self._arrived: set[str] = set()
         self._welcome: set[str] = set()
         self.failure: Optional[QAFetchError] = None
+        self.spoilt: Optional[BadArchive] = None
 
     def __enter__(self) -> Claim:
         for stripe in sorted({_stripe(reference.series or reference.instance) for reference in self._wanted.values()}):
@@ -115,7 +116,11 @@ class Claim:
         instance = part10.clean_uid(instance)
         if not self.wants(instance) and not self._welcome:
             return Taken.UNWANTED
-        identity = part10.check(dataset, transfer_syntax)
+        try:
+            identity = part10.check(dataset, transfer_syntax)
+        except BadArchive as error:
+            self.spoilt = error
+            raise
         if not self.wants(instance) and identity.series not in self._welcome:
             return Taken.UNWANTED
         if identity.sop_instance != instance:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import node_client as client
+import node_objects as objects
 import pydicom.config
 import pytest
 
-import node_client as client
-import node_objects as objects
 from qa_fetch.node import NodeOptions, NodeProcess
 
 
@@ -40,8 +40,9 @@ def content() -> list[objects.Dataset]:
         held.append(objects.plan(1, study, "WL_6X" if study == 1 else "PDIP_10X"))
         held += [objects.image(1, study, 2, number) for number in (1, 2, 3)]
     held.append(objects.plan(2, 1, "WL_6X", ApprovalStatus="UNAPPROVED"))
+    name = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "M\u00fcller^J\u00f6rg"}
     kilovolt = {"PrimaryDosimeterUnit": "MINUTE", "ImageType": ["ORIGINAL", "PRIMARY", "RADIOGRAPH"]}
-    held.append(objects.image(2, 1, 2, 1, SpecificCharacterSet="ISO_IR 100", PatientName="M\u00fcller^J\u00f6rg", **kilovolt))
+    held.append(objects.image(2, 1, 2, 1, **name, **kilovolt))
     return held
 
 

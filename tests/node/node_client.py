@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+import node_objects as objects
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.dimse_primitives import C_STORE
 
 from qa_fetch import matching, part10
-
-import node_objects as objects
 
 FIND = {"patient": "1.2.840.10008.5.1.4.1.2.1.1", "study": "1.2.840.10008.5.1.4.1.2.2.1"}
 MOVE = {"patient": "1.2.840.10008.5.1.4.1.2.1.2", "study": "1.2.840.10008.5.1.4.1.2.2.2"}
@@ -39,11 +38,17 @@ def association(
     for sop_class, syntaxes in contexts:
         entity.add_requested_context(sop_class, list(syntaxes))
     opened = entity.associate("127.0.0.1", port, ae_title=called, **more)
+    # pynetdicom forgets to close a socket whose peer died, so it is kept to be closed here.
+    connection = opened.dul.socket.socket if opened.dul.socket is not None else None
     try:
         yield opened
     finally:
         if opened.is_established:
             opened.release()
+        if opened.is_alive():
+            opened.join(timeout=5)
+        if connection is not None:
+            connection.close()
 
 
 def settle(opened: Any) -> None:
@@ -184,7 +189,9 @@ def send(opened: Any, sop_class: str, uid: str, data: bytes) -> int:
 
 
 @contextmanager
-def receiver(ae_title: str, syntaxes: Sequence[str] = PLAIN, refuse: Sequence[str] = ()) -> Iterator[tuple[int, Received]]:
+def receiver(
+    ae_title: str, syntaxes: Sequence[str] = PLAIN, refuse: Sequence[str] = ()
+) -> Iterator[tuple[int, Received]]:
     """A destination for C-MOVE on a free port."""
     received = Received(refuse=frozenset(refuse))
     entity = AE(ae_title)

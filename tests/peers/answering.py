@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Union
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
 Holding = Sequence[Dataset]
@@ -154,7 +154,6 @@ def _row(
 
 
 def _put(row: Dataset, keyword: str, dataset: Dataset, holding: Holding, level: str) -> None:
-    tag = tag_for_keyword(keyword)
     if keyword in _COUNTS:
         whose, what = (UNIQUE[name] for name in _COUNTS[keyword])
         mine = dataset.get(whose)
@@ -163,7 +162,7 @@ def _put(row: Dataset, keyword: str, dataset: Dataset, holding: Holding, level: 
         row.ModalitiesInStudy = modalities(dataset, holding)
     elif LEVELS.index(_LEVEL_OF.get(keyword, "IMAGE")) > LEVELS.index(level):
         return
-    elif tag in dataset:
-        row[tag] = dataset[tag]
+    elif keyword in dataset:
+        row[keyword] = dataset[keyword]
     else:
         setattr(row, keyword, [] if dictionary_VR(keyword) == "SQ" else None)

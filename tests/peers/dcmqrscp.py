@@ -1,4 +1,19 @@
-"""DCMTK's dcmqrscp on loopback."""
+r"""DCMTK's dcmqrscp on loopback.
+
+What it does with questions (3.6.7, measured with pynetdicom and with findscu, getscu and movescu):
+
+- The unique keys of the levels above must be present. Absent: C-FIND 0xC000 (not 0xA900), C-MOVE and C-GET 0x0000 with
+  no sub-operations. Present but empty, it answers for **everything it holds, of every patient**: under Study Root a
+  PatientID is matched at STUDY level only, a Modality at SERIES level only. The rows carry the true values.
+- PATIENT level under Study Root: 0xC000.
+- Matched and returned are only: at STUDY level the patient's and study's own keys (no counts, no ModalitiesInStudy); at
+  SERIES level SeriesInstanceUID, Modality, SeriesNumber (no SeriesDate); at IMAGE level SOPInstanceUID and
+  InstanceNumber (no SOPClassUID, no label, no ImageType). All others are ignored and absent from the answer, not empty.
+- Lists of UIDs work at every level, in C-FIND, C-MOVE and C-GET. An unknown UID in a list is left out: 0x0000.
+- C-GET is offered. C-MOVE: destination not in HostTable 0xA801, destination that does not listen 0xA702.
+- Any caller is accepted (ANY), a wrong called AE title is rejected (1, 1, 7).
+- More than 500 studies per storage area are not allowed; a study beyond the quota deletes the oldest.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +36,7 @@ class Dcmqrscp(ServerProcess):
         self._options = options
 
     def command(self, ports: list[int]) -> list[str]:
-        """Write dcmqrscp.cfg; its tables may not be empty of their BEGIN and END."""
+        """Write dcmqrscp.cfg; its three tables must all be there, even when they are empty."""
         storage = self.folder / "storage"
         storage.mkdir(exist_ok=True)
         hosts = [

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Callable, NamedTuple, Optional
 
@@ -16,7 +17,7 @@ from qa_fetch import part10
 from . import answering
 from .lies import Lies
 from .process import LOOPBACK, Destinations
-from .sending import CANCELLED, PENDING, SUCCESS, Dropped, Transfer, undecorated
+from .sending import CANCELLED, PENDING, SUCCESS, Dropped, Transfer, decorated, restored
 from .wire import Association, Gone, Message, decode
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -106,7 +107,10 @@ class ScriptedArchive:
             for association in self._open:
                 association.hang_up()
         while self._threads:
-            self._threads.pop().join(10)
+            thread = self._threads.pop()
+            thread.join(10)
+            if thread.is_alive():
+                self.failures.append(RuntimeError("a thread of the double did not end"))
         if self._listener is not None:
             self._listener.close()
         if self.failures and error is None:
@@ -135,12 +139,24 @@ class ScriptedArchive:
     def _accept(self) -> None:
         assert self._listener is not None
         while not self._ending.is_set():
-            with suppress(socket.timeout):
+            with suppress(OSError):  # the time-out of accept, or a caller that has gone already
                 connection, _ = self._listener.accept()
                 association = Association(connection)
-                with self._lock:
-                    self._open.add(association)
-                self.background(lambda association=association: self._serve(association))  # type: ignore[misc]
+                self.track(association)
+                self.background(partial(self._serve, association))
+
+    def track(self, association: Association) -> None:
+        """Remember an association, so that whoever waits on it is woken at the end."""
+        with self._lock:
+            self._open.add(association)
+        if self._ending.is_set():
+            association.hang_up()
+
+    def forget(self, association: Association) -> None:
+        """An association has ended."""
+        association.close()
+        with self._lock:
+            self._open.discard(association)
 
     def _serve(self, association: Association) -> None:
         try:
@@ -148,9 +164,7 @@ class ScriptedArchive:
                 while True:
                     self._answer(association, association.read())
         finally:
-            with self._lock:
-                self._open.discard(association)
-            association.close()
+            self.forget(association)
 
     def _negotiated(self, association: Association) -> bool:
         said, lies = association.read_request(), self.lies
@@ -237,9 +251,17 @@ class ScriptedArchive:
             if association.waiting() and association.read().command.CommandField == _CANCEL:
                 status = CANCELLED
                 break
-            self._say(association, message, PENDING, part10.encode(row, syntax))
+            self._say(association, message, PENDING, self._encoded(row, syntax))
             self.wait(self.lies.delay)
         self._say(association, message, status)
+
+    def _encoded(self, row: Dataset, syntax: str) -> bytes:
+        if not self.lies.decorate_uids:
+            return part10.encode(row, syntax)
+        told = {one.tag: f"{one.value}{self.lies.decorate_uids}" for one in row if one.VR == "UI" and one.value}
+        for tag, value in told.items():
+            row[tag] = decorated(value, tag)
+        return restored(part10.encode(row, syntax), told.values())
 
     def _found(self, identifier: Dataset, level: str, root: str) -> tuple[int, Sequence[Dataset]]:
         lies = self.lies
@@ -257,10 +279,6 @@ class ScriptedArchive:
             omits=lies.omits,
             per_instance=lies.row_per_instance,
         )
-        if lies.decorate_uids:
-            for row in answers:
-                for element in [element for element in row if element.VR == "UI" and element.value]:
-                    row[element.tag] = undecorated(str(element.value) + lies.decorate_uids, element.tag)
         return SUCCESS, answers
 
     def _refusal(self, identifier: Dataset, level: str, root: str) -> Optional[int]:

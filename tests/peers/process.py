@@ -48,11 +48,21 @@ def program(name: str, package: str) -> str:
     return path
 
 
+def free_ports(number: int) -> list[int]:
+    """Different TCP ports of loopback that were free a moment ago."""
+    probes = [socket.socket() for _ in range(number)]
+    try:
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
 def free_port() -> int:
     """A TCP port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def listens(port: int) -> bool:
@@ -103,7 +113,7 @@ class ServerProcess:
         """Start on free ports, with other ones when another process was quicker to take them."""
         self._temporary = self._temporary or TemporaryDirectory(prefix="qa_fetch-peer-")
         for attempt in range(3):
-            ports = [free_port() for _ in range(self._ports)]
+            ports = free_ports(self._ports)
             if self._run(ports):
                 self.port = ports[0]
                 return
@@ -126,17 +136,14 @@ class ServerProcess:
         return False
 
     def stop(self) -> None:
-        """End the process by its pid, and the children that it forked by their process group."""
+        """End the process by its pid, which is also the process group of the children that it forked."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                os.killpg(self.pid, kind)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
         self._process = None
 
     def __enter__(self: _Self) -> _Self:

@@ -61,10 +61,11 @@ def associate(peer: Any, *services: str, caller: str = "QATRACK", handlers: Any 
 
 
 def hang_up(association: Any) -> None:
-    """Release an association, or bury it: pynetdicom 2 forgets to close the socket of a connection that broke."""
+    """Release an association, or bury it: pynetdicom forgets to close the socket of one that broke."""
     if association.is_established:
         association.release()
-    association.join(5)
+    if association.is_alive():
+        association.join(5)
     transport = association.dul.socket
     if transport is not None and transport.socket is not None:
         transport.socket.close()

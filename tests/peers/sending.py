@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional, Protocol
 
@@ -43,10 +43,28 @@ class Host(Protocol):
         """Run something in a thread that ends with the archive."""
         ...
 
+    def track(self, association: Association) -> None:
+        """Remember an association, so that whoever waits on it is woken at the end."""
+        ...
 
-def undecorated(value: str, tag: Any) -> DataElement:
-    """A UI element that pydicom does not check."""
-    return DataElement(tag, "UI", value, validation_mode=pydicom_config.IGNORE)
+    def forget(self, association: Association) -> None:
+        """An association has ended."""
+        ...
+
+
+_STAND_INS = str.maketrans("\0 ", "~_")  # pydicom strips NULs and spaces, and writes these
+
+
+def decorated(value: str, tag: Any) -> DataElement:
+    """A UI element whose value pydicom neither checks nor strips; ``restored`` makes it what it should be."""
+    return DataElement(tag, "UI", value.translate(_STAND_INS), validation_mode=pydicom_config.IGNORE)
+
+
+def restored(data: bytes, values: Iterable[str]) -> bytes:
+    """Encoded elements with the true decorations of these values."""
+    for value in values:
+        data = data.replace(value.translate(_STAND_INS).encode(), value.encode())
+    return data
 
 
 @dataclass
@@ -59,7 +77,7 @@ class Parcel:
 
     def encoded(self, syntax: str) -> bytes:
         """Its data set's bytes, or the first part of them."""
-        data = part10.encode(self.dataset, syntax)
+        data = restored(part10.encode(self.dataset, syntax), [self.uid])
         return data[: len(data) * 3 // 5 // 2 * 2] if self.truncated else data
 
 
@@ -84,7 +102,7 @@ def parcels(chosen: Sequence[Dataset], holding: Sequence[Dataset], lies: Lies) -
 def _renamed(dataset: Dataset, name: str) -> Dataset:
     other = Dataset()
     other.update({element.tag: element for element in dataset})  # copy.copy would share the elements' dictionary
-    other["SOPInstanceUID"] = undecorated(name, 0x00080018)
+    other["SOPInstanceUID"] = decorated(name, 0x00080018)
     return other
 
 
@@ -189,10 +207,11 @@ class Transfer:
         except Gone:
             self.failed = [parcel.uid for parcel in self.parcels]
             return
+        self.host.track(association)
         try:
             self._send_all(association, answers=answers, destination=True)
         finally:
-            association.close()
+            self.host.forget(association)
 
     def _send_all(self, association: Association, *, answers: bool, destination: bool = False) -> None:
         lies = self.host.lies
@@ -250,9 +269,10 @@ class Transfer:
         for keyword, value in self._command(parcel, message).items():
             setattr(command, keyword, value)
         command.CommandDataSetType = 1
-        command["AffectedSOPInstanceUID"] = undecorated(parcel.uid, 0x00001000)
+        command["AffectedSOPInstanceUID"] = decorated(parcel.uid, 0x00001000)
         data = parcel.encoded(association.contexts[context].accepted)
-        association.send_bytes(context, part10.encode(command, part10.IMPLICIT_LITTLE), data, part)
+        encoded = restored(part10.encode(command, part10.IMPLICIT_LITTLE), [parcel.uid])
+        association.send_bytes(context, encoded, data, part)
         return True
 
     def _store(self, association: Association, parcel: Parcel, message: int) -> bool:

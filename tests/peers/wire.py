@@ -7,6 +7,7 @@ pynetdicom and DCMTK are their clients in the tests.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -26,6 +27,7 @@ _APPLICATION = "1.2.840.10008.3.1.1.1"
 _IMPLEMENTATION = "2.25.302130231530245316043103424125412105433"
 _MAX_PDU = 65536
 _SECONDS = 30.0
+_LINGER = "hh" if os.name == "nt" else "ii"
 NO_DATA = 0x0101
 
 
@@ -273,7 +275,7 @@ class Association:
     def reset(self) -> None:
         """Break the TCP connection (RST), as a crashed server or a firewall does."""
         with suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
         self._socket.close()
 
     def hang_up(self) -> None:
