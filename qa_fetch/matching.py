@@ -134,8 +134,13 @@ def _number(value: Any, vr: str) -> Union[Decimal, str]:
 
 @lru_cache(maxsize=256)
 def _wildcard(pattern: str) -> re.Pattern[str]:
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern))
-    return re.compile("".join(parts) + r"\Z", re.DOTALL)
+    first, *rest = ("".join("." if c == "?" else re.escape(c) for c in part) for part in re.split(r"\*+", pattern))
+    if rest:
+        # What stands between two stars is taken where it first fits and never tried again, or a peer's query of
+        # twenty stars would keep us busy for years.
+        middle = (f"(?=(?P<g{number}>.*?{part}))(?P=g{number})" for number, part in enumerate(rest[:-1]))
+        first += "".join(middle) + ".*" + rest[-1]
+    return re.compile(first + r"\Z", re.DOTALL)
 
 
 def _name_matches(pattern: str, name: str) -> bool:

@@ -303,6 +303,27 @@ def test_a_range_of_times_holds_what_lies_between_its_ends(times):
     assert fits("StudyTime", f"-{high}", at) is (times[2] <= times[1])
 
 
+def test_a_query_of_many_stars_is_answered_at_once():
+    """A peer must not be able to keep the node busy for years; this test would never end."""
+    for pattern in ("*a" * 32 + "b", "a*" * 120 + "b", "*?" * 40 + "b", "*" * 64 + "b"):
+        assert fits("PatientID", pattern, "a" * 64) is False
+    assert fits("PatientID", "*a" * 32, "a" * 64) is True
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", min_size=1, max_size=8))
+def test_stars_and_question_marks_mean_what_they_mean_to_a_simple_reader(pattern, text):
+    """The quick matcher agrees with the definition."""
+
+    def reads(pattern, text):
+        if not pattern:
+            return not text
+        if pattern[0] == "*":
+            return any(reads(pattern[1:], text[start:]) for start in range(len(text) + 1))
+        return bool(text) and pattern[0] in ("?", text[0]) and reads(pattern[1:], text[1:])
+
+    assert fits("PatientID", pattern, text) is (not pattern or reads(pattern, text))
+
+
 @given(PLAIN, st.integers(0, 16))
 def test_a_star_after_any_beginning_finds_the_whole(text, length):
     """The commonest query there is."""

@@ -180,9 +180,11 @@ class DimseBackend:
                         if not claim.missing or budget.spent:
                             return
                 except ConnectionFailed as error:
-                    if not claim.missing or budget.spent:
+                    if not claim.missing:
                         return
                     problem = error
+                    if budget.spent:
+                        break
         finally:
             self._claim = None
         if problem is not None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import node_objects as objects
 from pydicom.dataset import Dataset
@@ -55,7 +55,7 @@ def settle(opened: Any) -> None:
     """Wait until pynetdicom's reactor stands still, or it may take the first answer from us."""
     opened._reactor_checkpoint.clear()
     time.sleep(0.003)
-    while not opened._is_paused:
+    while opened.is_established and not opened._is_paused:
         time.sleep(0.001)
 
 
@@ -121,12 +121,15 @@ class Received:
 
     objects: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     refuse: frozenset[str] = frozenset()
+    meanwhile: Callable[[], None] = lambda: None
 
     def handler(self, event: Any) -> int:
         """A handler of EVT_C_STORE."""
         uid = str(event.request.AffectedSOPInstanceUID)
         if uid in self.refuse:
             return 0xA700
+        if not self.objects:
+            self.meanwhile()
         self.objects[uid] = (str(event.context.transfer_syntax), event.request.DataSet.getvalue())
         return 0x0000
 
@@ -138,10 +141,11 @@ def get(
     *,
     root: str = "study",
     syntaxes: Sequence[str] = PLAIN[:1],
+    meanwhile: Callable[[], None] = lambda: None,
     **more: Any,
 ) -> tuple[Result, Received]:
-    """Send a C-GET and keep what comes."""
-    received = Received()
+    """Send a C-GET and keep what comes; ``meanwhile`` is called with the first object."""
+    received = Received(meanwhile=meanwhile)
     contexts = [(GET[root], PLAIN[:1]), *((sop_class, syntaxes) for sop_class in CLASSES)]
     roles = [build_role(sop_class, scp_role=True) for sop_class in CLASSES]
     handlers = [(evt.EVT_C_STORE, received.handler)]

@@ -168,9 +168,9 @@ def test_a_stopping_node_finishes_what_it_has_begun(tmp_path: Path) -> None:
     node = NodeProcess(NodeOptions(tmp_path / "node", port=0, grace=20))
     node.start()
     client.store(node.port, *(objects.image(number=number) for number in range(1, 61)))
-    stopping = threading.Timer(0.05, node.stop)
-    stopping.start()
-    result, received = client.get(node.port, "STUDY", {"StudyInstanceUID": objects.uid(1, 1)})
+    stopping = threading.Thread(target=node.stop)
+    study = {"StudyInstanceUID": objects.uid(1, 1)}
+    result, received = client.get(node.port, "STUDY", study, meanwhile=stopping.start)
     stopping.join()
     assert (result.status, result.counts, len(received.objects)) == (0, (60, 0, 0), 60)
 
