@@ -39,7 +39,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     analysis = MODELS[given.model](str(scan.folder))
     try:
         analysis.analyze(hu_tolerance=given.hu_tolerance)
-    except ValueError as error:  # what pylinac raises when it does not recognise the phantom
+    except (ValueError, TypeError) as error:  # what pylinac raises when it does not recognise the phantom
         print(f"pylinac does not find a CatPhan {given.model} in this scan: {error}", file=sys.stderr)
         return 1
 

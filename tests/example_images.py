@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
+from peers.course import ct_slice, new_series
 from pydicom.dataset import Dataset
 from pylinac.core.image_generator import AS1200Image, FilteredFieldLayer, GaussianFilterLayer, PerfectFieldLayer
 from scipy.ndimage import gaussian_filter
 
-from peers.course import ct_slice, new_series
 from qa_fetch.demo.objects import Series, portal_image
 
 PIXEL_AT_ISOCENTRE = AS1200Image.pixel_size / 1.5  # mm; what is drawn lands on whole pixels
@@ -111,8 +110,8 @@ def _draw_linearity(hu: np.ndarray, x: np.ndarray, y: np.ndarray, z: float, tefl
 
 
 def _draw_line_pairs(hu: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """CTP528: groups of bars on a circle of 47 mm, from the left side upwards in the order of their fineness."""
-    radius, turn = np.hypot(x, y), (np.arctan2(y, x) + np.pi) % (2 * np.pi)
+    """CTP528: groups of bars on a circle of 47 mm, from the left side downwards in the order of their fineness."""
+    radius, turn = np.hypot(x, y), (np.pi - np.arctan2(y, x)) % (2 * np.pi)
     around = np.abs(radius - 47) < 6
     for (bars, width), start, end in zip(_LINE_PAIRS, _SECTORS, _SECTORS[1:]):
         middle = (start + end) * np.pi
@@ -124,7 +123,3 @@ def _draw_line_pairs(hu: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
 def _disk(x: np.ndarray, y: np.ndarray, angle: float, distance: float, radius: float) -> np.ndarray:
     turned = math.radians(angle)
     return np.hypot(x - distance * math.cos(turned), y - distance * math.sin(turned)) < radius
-
-
-def write(datasets: Sequence[Dataset], folder: object) -> None:
-    """Kept for symmetry with the demo."""

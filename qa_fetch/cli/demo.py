@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ def run(to: Path, *, as_json: bool) -> int:
     """Run the demo and say what it found."""
     from ..demo import demo
 
+    os.environ["MPLBACKEND"] = "Agg"  # this process draws into files only, and has to work where there is no screen
     with _ended_by_sigterm(), _steps() as on_step:
         result = demo(to, on_step=on_step)
     if as_json:

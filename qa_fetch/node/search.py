@@ -1,7 +1,8 @@
 """Answering a query: narrow with SQL on the columns, then decide on the header of each object.
 
 An entity of a level is answered when one of its objects fits, with what that object says. SQL may let too much
-through but never too little; ``matching.matches`` has the last word.
+through but never too little, as long as an attribute that DICOM gives one value has one; ``matching.matches`` has the
+last word.
 """
 
 from __future__ import annotations

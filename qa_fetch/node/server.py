@@ -48,9 +48,9 @@ class Node:
         self._claim_folder()
         try:
             self._listen()
-        except BaseException:
-            self._lock.release()
-            raise
+        finally:
+            if self._server is None:
+                self._lock.release()
         LOG.info("node %s listens on %s:%d", self.options.ae_title, self.options.host, self.port)
 
     def stop(self) -> None:

@@ -191,5 +191,6 @@ def _no_delay(event: Any) -> None:
 
 def _acknowledge_at_once(event: Any) -> None:
     """The same for a peer that leaves it on; Linux forgets this setting, so it is renewed after each message."""
-    if hasattr(socket, "TCP_QUICKACK"):
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    connection = event.assoc.dul.socket.socket
+    if hasattr(socket, "TCP_QUICKACK") and connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

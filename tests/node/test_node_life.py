@@ -205,7 +205,8 @@ def test_a_child_that_cannot_start_says_why(node: NodeProcess, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"ae_title": "SEVENTEEN_LETTERS"}, "'SEVENTEEN_LETTERS' is not an AE title; expected 1 to 16 ASCII characters."),
+        ({"ae_title": ""}, "'' is not an AE title; expected 1 to 16 ASCII characters."),
+        ({"ae_title": "A" * 17}, f"{'A' * 17!r} is not an AE title; expected 1 to 16 ASCII characters."),
         ({"callers": ("A\\B",)}, "'A\\\\B' is not an AE title; expected 1 to 16 ASCII characters."),
         ({"services": ("x",)}, "the node's services name 'x'; expected some of echo, store, find, move, get."),
         ({"roots": ()}, "the node's roots name nothing; expected some of patient, study."),
