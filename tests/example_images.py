@@ -20,7 +20,7 @@ def picket_fence(series: Series, plan: Dataset, acquired: datetime, leaf_error: 
     """Ten pickets, 15 mm apart; one leaf pair of the third misses it by so many pixels."""
     leaf, pixels = leaf_error
     simulator = AS1200Image(sid=1500)
-    centre = (leaf - 30.5) * 5  # mm below the axis, for a 5 mm leaf of the 120-leaf MLC
+    centre = (30.5 - leaf) * 5  # mm below the axis: leaf 1 of the 120-leaf MLC is the lowest in the image
     for number in range(10):
         across = (number - 4.5) * 15
         if number != 2:
@@ -39,7 +39,7 @@ def picket_fence(series: Series, plan: Dataset, acquired: datetime, leaf_error: 
 def portal_dose(series: Series, plan: Dataset, acquired: datetime, output: float) -> Dataset:
     """An open field of 100 mm x 150 mm; ``output`` scales its dose."""
     simulator = AS1200Image(sid=1500)
-    simulator.add_layer(FilteredFieldLayer(field_size_mm=(150, 100), alpha=0.6 * output))
+    simulator.add_layer(FilteredFieldLayer((150, 100), alpha=0.6 * output, gaussian_height=0.03 * output))
     simulator.add_layer(GaussianFilterLayer(sigma_mm=1))
     image = portal_image(
         simulator.as_dicom(), series, plan, acquired=acquired, number=1, beam=1, meterset=plan_meterset(plan)

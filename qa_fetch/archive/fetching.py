@@ -90,18 +90,16 @@ class Fetcher:
             if not missing:
                 return
             self.transferred.update(reference.instance for reference in missing)
+            if self._on_progress is not None:
+                report = self._on_progress
+                claim.on_arrival = lambda: report(min(claim.arrived, len(missing)), len(missing))
             try:
                 self.backend.retrieve(missing, claim, budget)
             except QAFetchError as error:
                 if claim.missing:
                     raise self._partly(error, claim, len(missing), budget) from error
-            self._progress(claim, len(missing))
             if claim.missing:
                 raise self._partly(None, claim, len(missing), budget)
-
-    def _progress(self, claim: Claim, total: int) -> None:
-        if self._on_progress is not None:
-            self._on_progress(total - len(claim.missing), total)
 
     def _partly(self, error: Optional[QAFetchError], claim: Claim, total: int, budget: Budget) -> QAFetchError:
         """What to raise when not everything came: the archive's own failure, or how far it got."""

@@ -42,7 +42,7 @@ class FolderBackend:
         """Entities of a level that fit the keys."""
         level = check_level(level)
         headers = [header for _, header in self._headers(budget)]
-        rows = chosen((_copy(header) for header in headers), level, _without_counts(keys))
+        rows = chosen((_copy(header) for header in headers), level, _without_counts(keys), whole=True)
         for keyword, (own, counted) in _COUNTS.items():
             if keyword in returned or keyword in keys:
                 for row in rows:

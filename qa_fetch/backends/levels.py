@@ -61,10 +61,11 @@ def only(level: str, keywords: Iterable[str]) -> list[str]:
     return [keyword for keyword in keywords if level_of(keyword) == level]
 
 
-def chosen(rows: Iterable[Any], level: str, keys: Mapping[str, Value]) -> list[Any]:
+def chosen(rows: Iterable[Any], level: str, keys: Mapping[str, Value], *, whole: bool = False) -> list[Any]:
     """One row per entity, in the order in which they came, without those that provably do not fit the keys.
 
-    Peers ignore keys, return one row per instance at every level, and decorate UIDs with NULs or spaces.
+    Peers ignore keys, return one row per instance at every level, and decorate UIDs with NULs or spaces. ``whole`` says
+    that rows are objects' own headers, where a missing attribute fits no key.
     """
     wanted, unique = query(level, keys), UNIQUE[level]
     found: dict[str, Any] = {}
@@ -73,7 +74,7 @@ def chosen(rows: Iterable[Any], level: str, keys: Mapping[str, Value]) -> list[A
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
             if row.get(keyword):
                 setattr(row, keyword, clean_uid(row.get(keyword)))
-        if identifier and matches(wanted, row) is not False:
+        if identifier and matches(wanted, row, whole=whole) is not False:
             found.setdefault(clean_uid(identifier), row)
     return list(found.values())
 

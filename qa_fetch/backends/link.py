@@ -22,6 +22,9 @@ _log = logging.getLogger("qa_fetch.dimse")
 
 PENDING = (0xFF00, 0xFF01)
 
+# Seconds that an archive may be silent in a transfer: it speaks once an object, and one can be a gigabyte.
+_TRANSFER = 60.0
+
 # pynetdicom writes identifiers of queries into its log by default, and every step of every message.
 pynetdicom_config.LOG_REQUEST_IDENTIFIERS = False
 pynetdicom_config.LOG_RESPONSE_IDENTIFIERS = False
@@ -137,7 +140,7 @@ class Link:
         return bool(self.association.is_established)
 
     @contextlib.contextmanager
-    def _parked(self, budget: Budget) -> Iterator[None]:
+    def _parked(self, budget: Budget, *, patience: float = 0.0) -> Iterator[None]:
         """Hold pynetdicom's reactor thread at its gate, so that it takes no answer of ours."""
         association = self.association
         gate = association._reactor_checkpoint
@@ -146,7 +149,7 @@ class Link:
             while not gate.until_parked(0.05):
                 if not association.is_alive() or budget.spent:
                     raise self.lost()
-            association.dimse_timeout = max(0.1, budget.at_most(self._archive["timeout"]))
+            association.dimse_timeout = max(0.1, budget.at_most(max(patience, self._archive["timeout"])))
             yield
         finally:
             gate.set()
@@ -181,12 +184,12 @@ class Link:
         self, identifier: Any, model: str, destination: str, budget: Budget, stop: Callable[[], bool]
     ) -> tuple[int, int]:
         """A C-MOVE to its end: its status and how many objects the archive says it has sent."""
-        with self._parked(budget):
+        with self._parked(budget, patience=_TRANSFER):
             return self._transfer("C-MOVE", self.association.send_c_move(identifier, destination, model), budget, stop)
 
     def get(self, identifier: Any, model: str, budget: Budget, stop: Callable[[], bool]) -> tuple[int, int]:
         """A C-GET to its end: its status and how many objects the archive says it has sent."""
-        with self._parked(budget):
+        with self._parked(budget, patience=_TRANSFER):
             return self._transfer("C-GET", self.association.send_c_get(identifier, model), budget, stop)
 
     def _transfer(

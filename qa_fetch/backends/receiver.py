@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import socketserver
 import tempfile
 import threading
@@ -266,10 +267,20 @@ def standing_at(local: Local) -> bool:
         return not lock.try_acquire()  # a killed receiver leaves its file but not its lock
 
 
+def _sweep(state: Path) -> None:
+    """Remove what killed processes left behind: nobody wants anything for a day."""
+    for folder in state.glob("want-*"):
+        with contextlib.suppress(FileNotFoundError):  # its owner, or another sweeper, was faster
+            if time.time() - folder.stat().st_mtime > 86400:
+                shutil.rmtree(folder)
+
+
 @contextlib.contextmanager
 def want(local: Local, claim: Claim) -> Iterator[Want]:
     """Ask the always-on receiver for the objects of a claim for the length of a block."""
-    folder = Path(tempfile.mkdtemp(prefix="want-", dir=_state_folder(local.shelf, local.port)))
+    state = _state_folder(local.shelf, local.port)
+    _sweep(state)
+    folder = Path(tempfile.mkdtemp(prefix="want-", dir=state))
     try:
         draft = folder / "wanted.part"
         draft.write_text("\n".join(reference.instance for reference in claim.missing), encoding="utf-8")

@@ -49,6 +49,7 @@ class Services:
             (evt.EVT_DATA_SENT, _acknowledge_at_once),
             (evt.EVT_DIMSE_RECV, self.activity.received),
             (evt.EVT_DIMSE_SENT, self.activity.sent),
+            (evt.EVT_DIMSE_SENT, _log_retrieval),
             (evt.EVT_REQUESTED, negotiation.prefer_the_callers_order),
             (evt.EVT_ACCEPTED, _log_association, ["opened"]),
             (evt.EVT_REJECTED, self._ended, ["rejected"]),
@@ -148,7 +149,6 @@ class Services:
         except _TROUBLE as error:
             LOG.error("%s from %s failed: %s", service, _caller(event), type(error).__name__)
             status = UNABLE
-        LOG.info("%s from %s: 0x%04X, %d objects", service, _caller(event), status, len(rows))
         return rows if status == SUCCESS else status
 
     def _query(self, event: Any) -> Query:
@@ -178,6 +178,15 @@ def _caller(event: Any) -> str:
     """Who asks; the title is the peer's text, so it is shown in quotes."""
     requestor = event.assoc.requestor
     return f"{str(requestor.ae_title).strip()!r} at {requestor.address}"
+
+
+def _log_retrieval(event: Any) -> None:
+    """The outcome of a C-MOVE or C-GET, which is known when its final answer goes out."""
+    service = {"C_MOVE_RSP": "C-MOVE", "C_GET_RSP": "C-GET"}.get(type(event.message).__name__)
+    answer = event.message.command_set
+    if service is not None and answer.Status != PENDING:
+        completed, failed = (answer.get(f"NumberOf{end}Suboperations") or 0 for end in ("Completed", "Failed"))
+        LOG.info("%s from %s: 0x%04X, %d sent, %d failed", service, _caller(event), answer.Status, completed, failed)
 
 
 def _log_association(event: Any, what: str) -> None:

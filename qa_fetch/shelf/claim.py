@@ -6,7 +6,7 @@ import enum
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +52,7 @@ class Claim:
         self._guard = threading.Lock()
         self._arrived: set[str] = set()
         self._welcome: set[str] = set()
+        self.on_arrival: Callable[[], None] = lambda: None
         self.failure: Optional[QAFetchError] = None
         self.spoilt: Optional[BadArchive] = None
 
@@ -157,6 +158,7 @@ class Claim:
         except Incomplete as error:
             raise self._failed(error) from error
         self._arrived.add(instance)
+        self.on_arrival()
         return Taken.KEPT
 
     def take_file(self, path: Path) -> Taken:

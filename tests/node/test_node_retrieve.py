@@ -159,3 +159,20 @@ def test_a_lost_file_fails_alone(node: NodeProcess) -> None:
     result, received = client.get(node.port, "SERIES", {"SeriesInstanceUID": uid(1, 1, 2)})
     assert (result.status, result.counts, result.failed) == (0xB000, (1, 1, 0), [uid(1, 1, 2, 1)])
     assert list(received.objects) == [uid(1, 1, 2, 2)]
+
+
+def test_the_log_tells_the_outcome_and_no_patient(node: NodeProcess, tmp_path: Path) -> None:
+    """One line per operation: who asked, the final status, the counts."""
+    client.store(node.port, objects.plan(), objects.image())
+    client.find(node.port, "STUDY", {"PatientID": "QA1", "PatientName": "Machine1^QA"})
+    client.get(node.port, "STUDY", {"PatientID": "QA1", "StudyInstanceUID": uid(1, 1)})
+    client.move(node.port, "STUDY", {"StudyInstanceUID": uid(1, 1)}, "STRANGER")
+    node.stop()
+    log = (tmp_path / "node.log").read_text()
+    for line in (
+        "INFO C-FIND from 'TESTER' at 127.0.0.1: 0x0000, 1 answers\n",
+        "INFO C-GET from 'TESTER' at 127.0.0.1: 0x0000, 2 sent, 0 failed\n",
+        "INFO C-MOVE from 'TESTER' at 127.0.0.1: 0xA801, 0 sent, 0 failed\n",
+    ):
+        assert log.count(line) == 1, log
+    assert "QA1" not in log and "Machine1" not in log and objects.ROOT not in log

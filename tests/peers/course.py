@@ -27,8 +27,8 @@ _RT_IMAGE_TYPES = {
     "kv": "PORTAL",  # as ARIA has it: only the dosimeter unit tells kV from MV
     "radiograph": "RADIOGRAPH",
     "drr": "DRR",
-    "portal_dose": "ACQUIRED_DOSE",
-    "predicted_dose": "PREDICTED_DOSE",
+    "portal_dose": "PORTAL\\ACQUIRED_DOSE",  # a fourth value, as ARIA writes it
+    "predicted_dose": "PORTAL\\PREDICTED_DOSE",
 }
 
 
@@ -174,7 +174,7 @@ def rt_image(
     dataset.ImageType = [
         "ORIGINAL" if kind not in ("drr", "predicted_dose") else "DERIVED",
         "PRIMARY",
-        _RT_IMAGE_TYPES[kind],
+        *_RT_IMAGE_TYPES[kind].split("\\"),
     ]
     _set_times(dataset, series, acquired)
     dataset.OperatorsName = ""
