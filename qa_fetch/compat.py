@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn, Optional
+from urllib.parse import quote
 
 from . import kinds, part10
-from .archive import Archive, Images
+from .archive import Archive
 from .config import Config
-from .errors import Ambiguous, ConnectionFailed, NotFound, QAFetchError, Refused
+from .errors import Ambiguous, ConfigError, NotFound, QAFetchError
 from .kinds import Kind
 
 
@@ -85,20 +86,18 @@ class PynetdicomWrapper:
         """
         if not self.plan_uid:
             raise TypeError("Missing uid, call PynetdicomWrapper.get_plan_uids() first.")
+        archive = self._archive()
         try:
-            images = self._series(imagetype, seriesdate, ignore_kV)
+            images = archive.latest(
+                self.pat_id, plan=self.plan_uid, kind=_without_kilovoltage(kinds.kind(imagetype)), on=seriesdate
+            )
+            found = images if ignore_kV else archive.fetch(series=images.series)
         except QAFetchError as error:
             _raise_like_the_seed(error, RuntimeError)
-        for uid, source in zip(images.uids, images.files):
+        for uid, source in zip(found.uids, found.files):
             shutil.copyfile(source, Path(path) / f"{part10.file_stem(uid)}.dcm")
-        first = images.datasets[0]
+        first = images.datasets[0]  # of the session that was asked for, whatever else its series holds
         return f"{first.get('AcquisitionDate') or ''}{first.get('AcquisitionTime') or ''}"
-
-    def _series(self, imagetype: str, seriesdate: Optional[date], ignore_kv: bool) -> Images:
-        archive = self._archive()
-        kind = _without_kilovoltage(kinds.kind(imagetype))
-        images = archive.latest(self.pat_id, plan=self.plan_uid, kind=kind, on=seriesdate)
-        return images if ignore_kv else archive.fetch(series=images.series)
 
     def _archive(self) -> Archive:
         if self.local_conf is None or self.remote_conf is None:
@@ -106,7 +105,8 @@ class PynetdicomWrapper:
         local, remote = self.local_conf, self.remote_conf
         if _same(_configured(), (local, remote)):
             return Archive()
-        return Archive(f"dimse://{remote.aet}@{remote.ip}:{remote.port}", local_ae_title=local.aet, local_port=local.port)
+        address = f"dimse://{quote(remote.aet)}@{remote.ip}:{remote.port}"
+        return Archive(address, local_ae_title=local.aet, local_port=local.port)
 
 
 def _configured() -> tuple[Optional[AEConfig], Optional[AEConfig]]:
@@ -136,13 +136,16 @@ def _without_kilovoltage(kind: Kind) -> Kind:
             return typed and unit != "MINUTE"
         return True if whole else None
 
-    return replace(kind, attributes=(*kind.attributes, "PrimaryDosimeterUnit"), rule=rule)
+    # By a name of its own, since the shelf remembers answers by it.
+    name = f"{kind.name} without kV"
+    return replace(kind, name=name, attributes=(*kind.attributes, "PrimaryDosimeterUnit"), rule=rule)
 
 
 def _raise_like_the_seed(error: QAFetchError, otherwise: type[Exception]) -> NoReturn:
-    """The built-in exceptions that the seed's callers catch, with our sentences."""
-    if isinstance(error, (ConnectionFailed, Refused)):
-        raise ConnectionError(error.message) from error
-    if isinstance(error, (NotFound, Ambiguous)):
+    """The built-in exceptions that the seed's callers catch, with our sentences.
+
+    What did not come whole is a ConnectionError, as a failed C-MOVE was: RuntimeError means that there is nothing.
+    """
+    if isinstance(error, (NotFound, Ambiguous, ConfigError)):
         raise otherwise(error.message) from error
-    raise RuntimeError(error.message) from error
+    raise ConnectionError(error.message) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from . import part10
 from .backends import Local
-from .config import Config
-from .errors import Incomplete
+from .config import LOCAL, Config
+from .errors import ConfigError, Incomplete
 from .shelf import Taken
 
 
@@ -44,9 +44,9 @@ def receive(
 
     loaded = Config.load(config)
     local = Local(
-        ae_title=ae_title or loaded.local("ae_title").value,
+        ae_title=_given("ae_title", ae_title) or loaded.local("ae_title").value,
         host=loaded.local("host").value,
-        port=port or loaded.local("port").value,
+        port=_given("port", port) or loaded.local("port").value,
         shelf=loaded.shelf("path").value,
     )
     inbox = _Inbox(Path(to)) if to is not None else None
@@ -57,12 +57,25 @@ def receive(
         return standing.received, standing.refused
 
 
+def _given(key: str, value: Any) -> Any:
+    """An argument that wins over the configuration, held to the same rule as there; None when it was not given."""
+    try:
+        return None if value is None else LOCAL[key].convert(value)
+    except ValueError:
+        raise ConfigError(f"{key} cannot be {value!r}. Give {LOCAL[key].expected}.") from None
+
+
 class _Inbox:
     """A folder for what arrives unasked; each object under its UID, nothing overwritten."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be used for what arrives ({error.strerror}). Give a folder that this user may write."
+            ) from None
 
     def keep(self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]) -> Taken:
         identity = part10.check(dataset, transfer_syntax)

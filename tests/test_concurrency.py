@@ -109,9 +109,7 @@ def _standing(port: int, **options: Any) -> Iterator[list[tuple[int, int]]]:
     ready, end, counted = threading.Event(), threading.Event(), []
 
     def run() -> None:
-        counted.append(
-            receive(port=port, ae_title=TITLE, until=end, ready=lambda *_: ready.set(), **options)
-        )
+        counted.append(receive(port=port, ae_title=TITLE, until=end, ready=lambda *_: ready.set(), **options))
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -300,12 +300,8 @@ def test_a_default_may_be_an_address(written):
 
 def test_an_unknown_name_lists_the_known_ones(written):
     """And without any, says where to add it."""
-    assert refused(Config.load(written(ARIA)).archive, "pacs") == (
-        "no archive is called 'pacs'. Configured are: aria."
-    )
-    assert refused(Config([]).archive, "pacs") == (
-        "no archive is called 'pacs'. Add [archives.pacs] to qa_fetch.toml."
-    )
+    assert refused(Config.load(written(ARIA)).archive, "pacs") == ("no archive is called 'pacs'. Configured are: aria.")
+    assert refused(Config([]).archive, "pacs") == ("no archive is called 'pacs'. Add [archives.pacs] to qa_fetch.toml.")
 
 
 def test_an_archive_may_come_from_arguments_alone():
@@ -406,8 +402,7 @@ def test_a_password_in_an_address_is_refused_without_showing_it():
 def test_another_scheme_names_the_two_that_there_are(address, scheme):
     """A bare Windows path is the likeliest slip."""
     assert refused(Config([]).archive, address) == (
-        f"{scheme!r} is not a sort of archive that can be written inline. "
-        "Use dimse://AET@host:port or folder:PATH."
+        f"{scheme!r} is not a sort of archive that can be written inline. Use dimse://AET@host:port or folder:PATH."
     )
 
 
@@ -425,8 +420,7 @@ def test_a_wrong_address_in_a_file_names_file_and_key(written):
         f"file {path}: archives.aria: 'dimse:/x' is not an archive's address. Write it as dimse://AE_TITLE@host:port."
     )
     assert refused(Config.load(path).archive, "long") == (
-        f"file {path}: archives.long.ae_title is 'SEVENTEENLETTERSX'; "
-        "expected an AE title of 1 to 16 ASCII characters."
+        f"file {path}: archives.long.ae_title is 'SEVENTEENLETTERSX'; expected an AE title of 1 to 16 ASCII characters."
     )
 
 
@@ -551,17 +545,14 @@ def test_a_windows_path_in_double_quotes_is_not_taken_with_its_tab(written):
     r"""TOML reads "C:\temp" as C:, a tab, emp."""
     path = written('[archives.x]\nkind = "folder"\npath = "C:\\temp"\n')
     assert refused(Config.load(path).archive, "x") == (
-        f"file {path}: archives.x.path is 'C:\\temp'; "
-        "expected a folder (in TOML a Windows path goes in single quotes)."
+        f"file {path}: archives.x.path is 'C:\\temp'; expected a folder (in TOML a Windows path goes in single quotes)."
     )
 
 
 def test_django_settings_of_the_wrong_shape_are_named(monkeypatch):
     """``QA_FETCH = "aria"`` in local_settings.py."""
     django(monkeypatch, "aria")
-    assert refused(Config.load) == (
-        "Django settings: QA_FETCH is 'aria'; expected a dictionary like qa_fetch.toml."
-    )
+    assert refused(Config.load) == ("Django settings: QA_FETCH is 'aria'; expected a dictionary like qa_fetch.toml.")
     django(monkeypatch, {"archives": {1: {}}})
     assert refused(Config.load) == (
         "Django settings QA_FETCH: 1 cannot name an archive; expected a name without : / or \\."

@@ -94,7 +94,10 @@ def test_a_label_that_two_plans_have_is_answered_with_both(archive: Archive, cou
     assert course.second_plan is not None
     with pytest.raises(Ambiguous) as caught:
         archive.latest(PATIENT, plan="WL_6X")
-    assert {plan.uid for plan in caught.value.candidates} == {course.wl.SOPInstanceUID, course.second_plan.SOPInstanceUID}
+    assert {plan.uid for plan in caught.value.candidates} == {
+        course.wl.SOPInstanceUID,
+        course.second_plan.SOPInstanceUID,
+    }
     lines = sorted(str(plan) for plan in caught.value.candidates)
     assert lines == [
         f"WL_6X (of 2025-09-01, APPROVED, course C1, UID ...{course.wl.SOPInstanceUID[-12:]})",
@@ -184,8 +187,8 @@ def test_fewer_images_than_expected_are_an_error_and_no_result(archive: Archive)
         archive.latest(PATIENT, plan="WL_6X", approved=True, at_least=5)
     assert str(caught.value) == _names(
         archive,
-        "the newest session of portal image for plan WL_6X in ARCHIVE, of 3 November 2025 17:05, "
-        "has 4 of at least 5 images. Call again when the rest has arrived, or use wait=True.",
+        "the newest session in ARCHIVE (portal image for plan WL_6X, 3 November 2025 17:05) has 4 of at least 5 images. "
+        "Send the rest to the archive, ask for another day, or lower at_least.",
     )
 
 

@@ -63,7 +63,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         patch.setenv("QA_FETCH_ARCHIVE_NODE", "folder:/nowhere")
         result = demo(place / "to", on_step=steps.append)
         environment = {name: value for name, value in os.environ.items() if name.startswith("QA_FETCH")}
-    left = [path.name for path in (place / "temporary").iterdir() if not path.name.endswith(".lock")]
+    left = [path.name for path in (place / "temporary").iterdir()]
     return Ran(result, steps, place / "to", left, environment)
 
 
@@ -75,7 +75,7 @@ def test_the_demo_finds_the_session_and_the_bb_that_it_made(ran):
     assert found.lines == THREE_LINES
     assert (found.images, found.kilovoltage, found.sent) == (8, 2, 18)
     assert found.acquired == found.made_acquired
-    assert re.fullmatch(r"WL_6X, APPROVED, of [0-9-]{10}", found.plan)
+    assert (found.plan, found.made_plans) == ("WL_6X, approved", "approved and unapproved")
     assert (found.position.left, found.position.up, found.position.into) == pytest.approx((0.5, 0, 0), abs=0.1)
     assert found.distance == pytest.approx(0.5, abs=0.1)
     assert found.again_from_shelf
@@ -120,9 +120,8 @@ class Where:
     """A BB position that needs no pylinac."""
 
     left: float
-
-    def __str__(self) -> str:
-        return f"{self.left:.2f} mm left"
+    up: float
+    into: float
 
 
 @pytest.fixture
@@ -137,10 +136,10 @@ def instant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         kilovoltage=2,
         acquired=datetime(2025, 11, 3, 17, 5),
         made_acquired=datetime(2025, 11, 3, 17, 5),
-        plan="WL_6X, APPROVED, of 2025-09-01",
-        made_plans="WL_6X APPROVED, WL_6X UNAPPROVED",
-        position=Where(0.48),  # type: ignore[arg-type]
-        made_position=Where(0.5),  # type: ignore[arg-type]
+        plan="WL_6X, approved",
+        made_plans="approved and unapproved",
+        position=Where(0.4813, -0.0021, 0.0),  # type: ignore[arg-type]
+        made_position=Where(0.5, 0, 0),  # type: ignore[arg-type]
         distance=0.506,
         made_distance=0.5,
         first_seconds=0.731,
@@ -161,18 +160,22 @@ def test_the_command_prints_the_lines_the_result_and_where_it_lies(instant, caps
     assert (
         said
         == f"""\
-A DICOM node was given 18 objects. These three lines ran:
+A DICOM node was given 18 objects: two plans with one label, two sessions of MV images, and kV images.
+
+These three lines ran:
 {THREE_LINES}
 
-                         found                            made
-{"─" * 96}
-MV images                8                                8 MV and 2 kV in one series
-acquired                 2025-11-03 17:05                 2025-11-03 17:05, and an older session
-plan                     WL_6X, APPROVED, of 2025-09-01   WL_6X APPROVED, WL_6X UNAPPROVED
-BB position              0.48 mm left                     0.50 mm left
-max 2D CAX-BB distance   0.51 mm                          0.50 mm
-first call               0.73 s                           over DICOM
-the same call again      0.20 s                           from the shelf
+                         found              made
+{"─" * 71}
+MV images                8                  8, and 2 kV in their series
+acquired                 2025-11-03 17:05   2025-11-03 17:05
+plan                     WL_6X, approved    approved and unapproved
+BB to the left           0.48 mm            0.50 mm
+BB upwards               0.00 mm            0.00 mm
+BB towards the gantry    0.00 mm            0.00 mm
+max 2D CAX-BB distance   0.51 mm            0.50 mm
+first call               0.73 s             over DICOM
+the same call again      0.20 s             from the shelf
 
 Two plans have this label. Without approved=True the answer is:
 node has 2 plans called WL_6X.
@@ -195,7 +198,8 @@ def test_the_command_prints_json_for_machines(instant, capsys):
     assert main(["demo", "--to", "demo", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["lines"] == THREE_LINES
-    assert (said["images"], said["acquired"], said["position"]) == (8, "2025-11-03 17:05:00", {"left": 0.48})
+    assert (said["images"], said["acquired"], said["distance"]) == (8, "2025-11-03 17:05:00", 0.506)
+    assert said["position"] == {"left": 0.4813, "up": -0.0021, "into": 0.0}
     assert set(said) == set(DemoResult.__dataclass_fields__)
 
 
@@ -318,15 +322,16 @@ def test_a_terminated_demo_cleans_up(tmp_path):
 
 
 def test_each_run_has_a_folder_of_its_own(monkeypatch, tmp_path):
-    """Two runs in one second do not meet, nothing that is there is touched, and an unused folder goes."""
+    """Two runs in one second do not meet, nothing that is there is touched, and half a report goes."""
     monkeypatch.setattr(report, "datetime", SimpleNamespace(now=lambda: datetime(2025, 11, 3, 17, 5, 9)))
     for expected in ("2025-11-03_170509", "2025-11-03_170509-2", "2025-11-03_170509-3"):
         with report.new_folder(tmp_path) as folder:
             assert folder == tmp_path / expected
             (folder / "winston_lutz.pdf").write_text(expected)
-    with report.new_folder(tmp_path) as unused:
-        assert unused.is_dir()
-    assert not unused.exists()
+    with pytest.raises(KeyboardInterrupt), report.new_folder(tmp_path) as interrupted:
+        (interrupted / "winston_lutz.pdf").write_text("half a report")
+        raise KeyboardInterrupt
+    assert not interrupted.exists()
     assert [path.read_text() for path in sorted(tmp_path.rglob("*.pdf"))] == [
         "2025-11-03_170509",
         "2025-11-03_170509-2",
@@ -392,4 +397,3 @@ def test_the_position_is_right_in_every_direction(tmp_path):
     analysis.analyze(bb_size_mm=5)
     found = show._position(analysis.bb_shift_vector, Position)
     assert (found.left, found.up, found.into) == pytest.approx((0.4, -0.6, 0.8), abs=0.1)
-    assert str(Position(0.4, -0.6, -0.001)) == "0.40 mm left, -0.60 mm up, 0.00 mm in"

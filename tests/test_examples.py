@@ -129,8 +129,8 @@ def test_half_a_session_is_not_analysed(run, winston_lutz_folder, capsys):
     """The session of that day has two images and four make a test."""
     assert run("winston_lutz", f"folder:{winston_lutz_folder}", PATIENT, "--on", "2025-10-27") == 1
     assert capsys.readouterr().err == (
-        f"the newest session of portal image for plan WL_6X in {winston_lutz_folder.name}, of 27 October 2025 17:05, "
-        "has 2 of at least 4 images. Call again when the rest has arrived, or use wait=True.\n"
+        f"the newest session in {winston_lutz_folder.name} (portal image for plan WL_6X, 27 October 2025 17:05) "
+        "has 2 of at least 4 images. Send the rest to the archive, ask for another day, or lower at_least.\n"
     )
 
 

@@ -161,9 +161,7 @@ def test_success_without_the_objects_is_no_success(
 @BOTH_WAYS
 @pytest.mark.parametrize("how", ["reset", "abort"])
 @pytest.mark.parametrize("inside", [False, True], ids=["between objects", "inside an object"])
-def test_a_transfer_that_breaks_off_goes_on_at_the_next_call(
-    course: Course, way: str, how: str, inside: bool
-) -> None:
+def test_a_transfer_that_breaks_off_goes_on_at_the_next_call(course: Course, way: str, how: str, inside: bool) -> None:
     """What arrived is kept, nothing half-written is returned, and only the rest is asked for again."""
     with lying(course) as (double, open_it):
         archive = open_it(retrieve=way)

@@ -290,9 +290,7 @@ def test_a_file_that_is_not_dicom_is_called_that(tmp_path):
     )
     path = tmp_path / "readme.txt"
     path.write_text("hello" * 100)
-    assert refusal(part10.read, path) == (
-        "readme.txt is not a readable DICOM file. Leave it out, or fetch it again."
-    )
+    assert refusal(part10.read, path) == ("readme.txt is not a readable DICOM file. Leave it out, or fetch it again.")
 
 
 @pytest.mark.filterwarnings("ignore")

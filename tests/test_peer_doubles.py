@@ -81,7 +81,7 @@ def test_an_honest_double_answers_at_every_level(course: Course) -> None:
         assert sorted(row.ApprovalStatus for row in rows) == ["APPROVED", "UNAPPROVED"]
         assert len(find(peer, "SERIES", SeriesDate="20251021-20251027")[1]) == 1
         assert len(find(peer, "IMAGE", SOPInstanceUID=six(course)[:2])[1]) == 2
-        assert len(find(peer, "IMAGE", ImageType=["ORIGINAL", "PRIMARY", "ACQUIRED_DOSE"])[1]) == 1
+        assert len(find(peer, "IMAGE", ImageType=["ORIGINAL", "PRIMARY", "PORTAL", "ACQUIRED_DOSE"])[1]) == 1
         assert len(find(peer, "STUDY", ModalitiesInStudy="CT")[1]) == 1
         item = Dataset()
         item.ReferencedSOPInstanceUID = course.pdip.SOPInstanceUID

@@ -82,6 +82,8 @@ class Archive:
         self._seconds: float = self.config.options.get("budget") or loaded.top("budget").value
         self._loaded = loaded
         address = [self.config.options.get(key) for key in ("ae_title", "host", "port", "path", "url")]
+        # A relative path means another folder in another working directory, and so another archive.
+        address = [part.absolute() if isinstance(part, Path) else part for part in address]
         self._shelf = Shelf(loaded.shelf("path").value, self.name, repr([self.config.kind, *map(str, address)]))
         self._settle_minutes: float = loaded.shelf("settle_minutes").value
         self._on_progress = on_progress

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 from .. import part10
-from ..errors import Ambiguous, ConfigError
+from ..errors import Ambiguous, ConfigError, Incomplete
 from ..shelf import Folder, Reference
 from .when import acquired, clock, parse_date
 
@@ -100,24 +100,34 @@ class Images:
         return self.datasets[0]
 
     def copy(self, to: Union[str, Path]) -> list[Path]:
-        """Copy the files into a folder that is new or empty, or holds exactly this set already."""
+        """Copy the files into a folder that is new or empty, or holds files of this set only."""
         target = Path(to)
-        there = {path.name for path in target.iterdir()} if target.is_dir() else set()
-        if there and not self._is_in(target, there):
-            raise ConfigError(
-                f"{target} holds other files already, and a mixed set must not be analysed as one. "
-                "Give a new or empty folder."
-            )
-        target.mkdir(parents=True, exist_ok=True)
-        for path in self.files:
-            partial = target / f".{path.name}.part"
-            shutil.copyfile(path, partial)
-            partial.replace(target / path.name)
+        try:
+            if target.is_dir() and not self._may_be_joined_by(target):
+                raise ConfigError(
+                    f"{target} holds other files already, and a mixed set must not be analysed as one. "
+                    "Give a new or empty folder."
+                )
+            target.mkdir(parents=True, exist_ok=True)
+            for path in self.files:
+                partial = target / f".{path.name}.part"
+                shutil.copyfile(path, partial)
+                partial.replace(target / path.name)
+        except OSError as error:
+            raise Incomplete(
+                f"the files cannot be copied to {target} ({error.strerror}). Give a folder that this user may write.",
+                retriable=False,
+            ) from error
         return [target / path.name for path in self.files]
 
-    def _is_in(self, folder: Path, names: set[str]) -> bool:
-        return names == {path.name for path in self.files} and all(
-            filecmp.cmp(path, folder / path.name, shallow=False) for path in self.files
+    def _may_be_joined_by(self, folder: Path) -> bool:
+        """Whether all that lies there is of this set: the whole of it, or what an interrupted copy has left."""
+        ours = {path.name: path for path in self.files}
+        return all(
+            path.name[1:-5] in ours
+            if path.name.startswith(".") and path.name.endswith(".part")
+            else path.name in ours and filecmp.cmp(ours[path.name], path, shallow=False)
+            for path in folder.iterdir()
         )
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from .plans import PlanName
 from .sessions import Session, Wanted
 from .when import When, clock, in_words, span
 
+_STILL_GROWING = timedelta(hours=1)
 _POLL = 2.0  # seconds between two looks at a session that is still growing
 
 
@@ -40,17 +41,23 @@ class Question:
 
     def newest(self, fetcher: Fetcher, budget: Budget) -> Images:
         """The newest session that fits, whole."""
-        remembered = self._recall(fetcher, budget)
+        remembered = self.recall(fetcher, budget)
         if remembered is not None:
             return remembered
         asked = datetime.now()
         plan = self._plan(fetcher, budget)
         session = self._found(fetcher, plan, budget)
         if len(session.images) < self.at_least:
+            growing = session.ended > datetime.now() - _STILL_GROWING
             raise Incomplete(
-                f"the newest session of {self._says(plan)} in {self.archive}, of {clock(session.begun)}, "
+                f"the newest session in {self.archive} ({self._says(plan)}, {clock(session.begun)}) "
                 f"has {len(session.images)} of at least {self.at_least} images. "
-                "Call again when the rest has arrived, or use wait=True.",
+                + (
+                    "Call again when the rest has arrived, or use wait=True."
+                    if growing
+                    else "Send the rest to the archive, ask for another day, or lower at_least."
+                ),
+                retriable=growing,
                 missing=[],
             )
         images = self._bring(fetcher, plan, session, budget)
@@ -122,9 +129,9 @@ class Question:
         low, high = span(*self.when)
         plan = self.plan.uid if isinstance(self.plan, Plan) else self.plan
         facts = [self.patient, plan, self.kind.name, low, high, self.grouping, self.pick, self.approved, self.at_least]
-        return {"latest": [str(fact) for fact in facts]}
+        return {"latest": [*facts, self.one_plan_per_series]}
 
-    def _recall(self, fetcher: Fetcher, budget: Budget) -> Optional[Images]:
+    def recall(self, fetcher: Fetcher, budget: Budget) -> Optional[Images]:
         """The answer given before, if no later image could change it: then the archive is not asked at all."""
         answer = fetcher.shelf.recall(self._key())
         if answer is None:
@@ -158,6 +165,9 @@ def _plan_of(fields: list[str], fetcher: Fetcher) -> Plan:
 
 def ask_until_complete(question: Question, fetcher: Fetcher, budget: Budget) -> Images:
     """Ask until the session has all its images and stays the same between two looks, or the budget ends."""
+    settled = question.recall(fetcher, budget)
+    if settled is not None:
+        return settled
     before: Optional[tuple[str, ...]] = None
     while True:
         problem: Optional[QAFetchError] = None

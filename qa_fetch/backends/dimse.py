@@ -190,9 +190,7 @@ class DimseBackend:
         if problem is not None:
             raise problem
 
-    def _by_level(
-        self, way: Callable[..., Any], level: str, claim: Claim, budget: Budget
-    ) -> Optional[QAFetchError]:
+    def _by_level(self, way: Callable[..., Any], level: str, claim: Claim, budget: Budget) -> Optional[QAFetchError]:
         """Ask as long as that brings anything; the archive's refusal, if it refused."""
         before = None
         while claim.missing and before != len(claim.missing) and not budget.spent:

@@ -30,7 +30,7 @@ from ..errors import BadArchive, ConnectionFailed, Incomplete
 from ..locks import FileLock
 from ..shelf import Claim, Taken
 from . import Local
-from .link import Sockets
+from .reactor import Sockets
 from .storage import TRANSFER_SYNTAXES
 
 _log = logging.getLogger("qa_fetch.receiver")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from typing import Optional
@@ -47,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command; the exit code says whether all is done, something failed, or it was used wrongly."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for must not end the command
+            stream.reconfigure(errors="backslashreplace")
     given = parser().parse_args(arguments)
     try:
         code: int = given.run(given)
@@ -61,4 +65,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         sys.stderr.close()
+        return 1
+    except OSError as error:
+        complain(
+            QAFetchError(f"{error.filename or 'a file'}: {error.strerror or error}. Check the path and its rights.")
+        )
         return 1

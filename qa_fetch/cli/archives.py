@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from .output import command, for_machines, say_json, say_table
 
 
-def add_archive(made: argparse.ArgumentParser, *, optional: bool = False) -> None:
+def add_archive(made: argparse.ArgumentParser, *, optional: bool = False, budget: Optional[float] = None) -> None:
     """The archive's name and the options that say who we are."""
     made.add_argument(
         "archive",
@@ -21,7 +21,13 @@ def add_archive(made: argparse.ArgumentParser, *, optional: bool = False) -> Non
     )
     made.add_argument("--ae-title", metavar="AET", help="our own AE title")
     made.add_argument("--listen", metavar="PORT", type=int, help="the port on which we receive C-MOVEs")
-    made.add_argument("--budget", metavar="SECONDS", type=float, help="the time that all of it may take")
+    made.add_argument(
+        "--budget",
+        metavar="SECONDS",
+        type=float,
+        default=budget,
+        help="the time that all of it may take" + (f" (default: {budget:g})" if budget is not None else ""),
+    )
     made.add_argument("--config", metavar="FILE", help="a configuration file instead of the one that is found")
 
 

@@ -54,7 +54,13 @@ def _say(result: DemoResult) -> None:
         table.add_column(column, overflow="fold")
     for row in _rows(result):
         table.add_row(*map(Text, row))
-    paragraph(f"A DICOM node was given {result.sent} objects. These three lines ran:", code_lines)
+    console.print(
+        f"A DICOM node was given {result.sent} objects: two plans with one label, "
+        "two sessions of MV images, and kV images.",
+        soft_wrap=True,
+    )
+    console.print()
+    paragraph("These three lines ran:", code_lines)
     console.print(table)
     console.print()
     paragraph("Two plans have this label. Without approved=True the answer is:", Text(result.without_approved))
@@ -65,15 +71,22 @@ def _say(result: DemoResult) -> None:
 def _rows(result: DemoResult) -> list[tuple[str, str, str]]:
     found, made = (f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in (result.acquired, result.made_acquired))
     again = "from the shelf" if result.again_from_shelf else "over DICOM once more"
+    bb, made_bb = result.position, result.made_position
     return [
-        ("MV images", str(result.images), f"{result.made_images} MV and {result.kilovoltage} kV in one series"),
-        ("acquired", found, f"{made}, and an older session"),
+        ("MV images", str(result.images), f"{result.made_images}, and {result.kilovoltage} kV in their series"),
+        ("acquired", found, made),
         ("plan", result.plan, result.made_plans),
-        ("BB position", str(result.position), str(result.made_position)),
-        ("max 2D CAX-BB distance", f"{result.distance:.2f} mm", f"{result.made_distance:.2f} mm"),
+        ("BB to the left", _mm(bb.left), _mm(made_bb.left)),
+        ("BB upwards", _mm(bb.up), _mm(made_bb.up)),
+        ("BB towards the gantry", _mm(bb.into), _mm(made_bb.into)),
+        ("max 2D CAX-BB distance", _mm(result.distance), _mm(result.made_distance)),
         ("first call", f"{result.first_seconds:.2f} s", "over DICOM"),
         ("the same call again", f"{result.again_seconds:.2f} s", again),
     ]
+
+
+def _mm(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f} mm"  # adding zero turns -0.0 into 0.0
 
 
 @contextlib.contextmanager

@@ -12,6 +12,9 @@ from ..errors import ConfigError, Incomplete
 from .archives import add_archive, archive_of
 from .output import command, complain, for_machines, progress, say_facts, say_json, say_table
 
+# Seconds: a person at a terminal who fetches a whole patient would rather wait than call again.
+_PATIENCE = 600.0
+
 
 def add_fetch(commands: Any) -> None:
     """``qa-fetch fetch``."""
@@ -23,7 +26,7 @@ def add_fetch(commands: Any) -> None:
         example="  qa-fetch fetch aria --patient QA_TB1 --plan WL_6X --kind portal --before 2025-11-03 --to wl/\n"
         "  qa-fetch fetch pacs --series 1.2.840.113619.2.1 --to series/",
     )
-    add_archive(made)
+    add_archive(made, budget=_PATIENCE)
     made.add_argument("--to", metavar="DIR", required=True, help="a new or empty folder for the files")
     by_uid = made.add_argument_group("by UID (each may be given several times)")
     by_uid.add_argument("--study", metavar="UID", action="append")
@@ -36,8 +39,8 @@ def add_fetch(commands: Any) -> None:
     of_patient.add_argument("--on", metavar="DATE", help="acquired on this day, such as 2025-11-03")
     of_patient.add_argument("--before", metavar="WHEN", help='begun before this, such as "2025-11-03 14:30"')
     of_patient.add_argument("--after", metavar="WHEN", help="begun at or after this")
-    of_patient.add_argument("--at-least", metavar="N", type=int, default=1, help="fewer images are an error")
-    of_patient.add_argument("--session", choices=("series", "day"), default="series", help="what belongs together")
+    of_patient.add_argument("--at-least", metavar="N", type=int, help="fewer images are an error")
+    of_patient.add_argument("--session", choices=("series", "day"), help="what belongs together (default: series)")
     of_patient.add_argument("--pick", choices=("newest",), help="which plan, when several have the label")
     of_patient.add_argument("--approved", action="store_true", help="only plans whose status is APPROVED")
     of_patient.add_argument("--wait", action="store_true", help="until the session is complete, or the budget ends")
@@ -50,6 +53,7 @@ def fetch(given: argparse.Namespace) -> int:
     by_uid = bool(given.study or given.series or given.instance)
     if by_uid == bool(given.patient):
         raise ConfigError("say what to fetch: either --patient ID, or UIDs with --study, --series or --instance.")
+    _refuse_what_does_not_apply(given, by_uid)
     with progress("fetching") as on_progress:
         images = _fetched(given, archive_of(given, on_progress), by_uid)
     files = images.copy(given.to)
@@ -69,12 +73,22 @@ def fetch(given: argparse.Namespace) -> int:
         return 0
     facts: dict[str, object] = {"files": f"{len(files)} in {given.to}"}
     if images.acquired is not None:
-        facts["acquired"] = images.acquired
+        facts["acquired"] = f"{images.acquired:%Y-%m-%d %H:%M:%S}"
     if plan is not None:
         facts["plan"] = plan
     facts["came from"] = "the shelf" if images.from_shelf else "the archive"
     say_facts(facts)
     return 0
+
+
+def _refuse_what_does_not_apply(given: argparse.Namespace, by_uid: bool) -> None:
+    """An option that would be passed over in silence, such as --at-least beside --series, is wrong use."""
+    choosing = ("plan", "kind", "on", "before", "after", "at_least", "session", "pick", "approved", "wait")
+    useless = [name for name in choosing if getattr(given, name)] if by_uid or given.everything else []
+    useless += ["everything"] if by_uid and given.everything else []
+    if useless:
+        option = useless[0].replace("_", "-")
+        raise ConfigError(f"--{option} chooses a session of a patient; leave it out with UIDs or --everything.")
 
 
 def _fetched(given: argparse.Namespace, archive: Archive, by_uid: bool) -> Images:
@@ -89,8 +103,8 @@ def _fetched(given: argparse.Namespace, archive: Archive, by_uid: bool) -> Image
         on=given.on,
         before=given.before,
         after=given.after,
-        at_least=given.at_least,
-        session=given.session,
+        at_least=1 if given.at_least is None else given.at_least,
+        session=given.session or "series",
         pick=given.pick,
         approved=given.approved or None,
         wait=given.wait,

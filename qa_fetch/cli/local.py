@@ -80,7 +80,8 @@ def receive(given: argparse.Namespace) -> int:
 
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: end.set())
+        # Not end.set() itself: a second signal could interrupt the first inside the event's lock.
+        signal.signal(number, lambda *_: threading.Thread(target=end.set).start())
     received, refused = run(
         port=given.port,
         ae_title=given.ae_title,
@@ -122,11 +123,18 @@ def _list(root: Path, given: argparse.Namespace) -> int:
         say_json([vars(entry) for entry in found])
         return 0
     rows = [
-        (entry.archive, entry.about, entry.files, _megabytes(entry.size), _day(entry.last_used), entry.folder)
+        (
+            entry.archive,
+            entry.about,
+            entry.files,
+            _amount(entry.size),
+            _day(entry.last_used),
+            entry.folder.relative_to(root),
+        )
         for entry in found
     ]
     say_table(("archive", "what", "files", "size", "last used", "folder"), rows)
-    print(f"{len(found)} sets, {_megabytes(sum(entry.size for entry in found))} in {root}")
+    print(f"{len(found)} sets, {_amount(sum(entry.size for entry in found))} in {root}")
     return 0
 
 
@@ -139,7 +147,11 @@ def _prune(root: Path, given: argparse.Namespace) -> int:
         say_json({"removed": report.removed, "freed": report.freed, "dry_run": given.dry_run})
     else:
         verb = "would be removed" if given.dry_run else "removed"
-        print(f"{len(report.removed)} sets and objects {verb}, {_megabytes(report.freed)}")
+        if given.dry_run:
+            for path in report.removed:
+                if path.parent.name == "sets":  # the objects in them are only counted
+                    print(path)
+        print(f"{len(report.removed)} sets and objects {verb}, {_amount(report.freed)}")
     return 0
 
 
@@ -156,8 +168,12 @@ def _verify(root: Path, given: argparse.Namespace) -> int:
     return 1 if report.damaged else 0
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _amount(size: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
 
 
 def _day(moment: float) -> str:

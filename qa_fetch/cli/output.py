@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional
@@ -38,12 +40,27 @@ def complain(error: QAFetchError) -> None:
 
 
 def say_json(value: Any) -> None:
-    """The result for machines."""
-    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    """The result for machines; in ASCII where the output cannot take more, as in many a Windows pipe."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(_finite(value), indent=2, default=str, ensure_ascii=not utf8))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for "not a number", which archives do send."""
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def on_one_line(value: object) -> str:
+    """A value's text without what moves the cursor or clears the screen: archives hold what they were sent."""
+    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(value))
 
 
 def say_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-    """The result for people; wide enough for every value when it goes into a file or a pipe."""
+    """The result for people: a table; where the terminal is too narrow for one, each row's values one a line."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -53,16 +70,25 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else 200, highlight=False).print(table)
+        table.add_row(*(Text(on_one_line(value)) for value in row))
+    console = Console(width=None if sys.stdout.isatty() else _NO_LIMIT, highlight=False)
+    unlimited = console.options.update(width=_NO_LIMIT)
+    if len(columns) > 3 and console.measure(table, options=unlimited).maximum > console.width:
+        for row in rows:
+            say_facts({name: value for name, value in zip(columns, row) if value not in ("", None)})
+            print()
+    else:
+        console.print(table)
+
+
+_NO_LIMIT = 10_000  # columns of a file or pipe: nothing is folded there
 
 
 def say_facts(facts: Mapping[str, object]) -> None:
     """A few named values, one a line, each whole."""
-    width = max(len(name) for name in facts)
+    width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        print(f"{name:<{width}}  {value}")
+        print(f"{name:<{width}}  {on_one_line(value)}")
 
 
 @contextlib.contextmanager

@@ -34,9 +34,7 @@ def _dimse(address: str) -> dict[str, Any]:
             }
     except ValueError:
         pass  # a port above 65535, a bracket without its partner: not an address either
-    raise ConfigError(
-        f"{masked('', address)!r} is not an archive's address. Write it as dimse://AE_TITLE@host:port."
-    )
+    raise ConfigError(f"{masked('', address)!r} is not an archive's address. Write it as dimse://AE_TITLE@host:port.")
 
 
 def _is_whole(parts: SplitResult) -> bool:

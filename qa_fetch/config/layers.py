@@ -140,7 +140,7 @@ class Config:
             return known[0]
         if known:
             raise ConfigError(
-                f'no default archive is set and several are configured ({", ".join(known)}). '
+                f"no default archive is set and several are configured ({', '.join(known)}). "
                 f'Name one, or add default = "{known[0]}" at the top of {FILE_NAME}.'
             )
         raise ConfigError(

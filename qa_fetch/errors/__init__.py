@@ -94,9 +94,7 @@ class BadArchive(QAFetchError):
     """What was read or received is not what it claims to be."""
 
 
-def dimse_refusal(
-    service: str, status: int, *, archive: str, ae_title: str, port: int, comment: str = ""
-) -> Refused:
+def dimse_refusal(service: str, status: int, *, archive: str, ae_title: str, port: int, comment: str = "") -> Refused:
     """Turn the status with which an archive refused a DIMSE request into an error.
 
     Parameters

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -28,7 +27,7 @@ LOG = logging.getLogger("qa_fetch.node")
 _NO_RESOURCES, _NO_CONTEXT, _UNKNOWN_OBJECT = 0xA700, 0x0122, 0x0112
 _PLAIN = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)
 _CONTEXTS_AT_A_TIME = 120  # an association holds 128
-_PARKED = 0.01
+_PARKED = 5.0  # seconds for the reactor to come to its gate, which takes it a millisecond
 
 
 class Token(Dataset):
@@ -145,7 +144,9 @@ class Courier:
         if not association.is_established:
             self._unreachable = True
             return
-        _park(association)
+        # pynetdicom's own send methods look once whether the reactor waits; it then steals the first answer.
+        association._reactor_checkpoint.clear()
+        association._reactor_checkpoint.until_parked(_PARKED)
         self._sender = Sender(association, self._path)
 
 
@@ -168,20 +169,6 @@ def _proposal(kinds: Iterable[tuple[str, str]]) -> list[PresentationContext]:
     return contexts + [build_context(sop_class, list(_PLAIN)) for sop_class in plain]
 
 
-def _park(association: Any) -> None:
-    """Keep pynetdicom's reactor from taking the answers to our requests.
-
-    Its own send methods look once whether the reactor waits, when it may be just past its wait; it then steals the
-    first answer. Here it is stopped once for the whole association and watched until it surely stands still.
-    """
-    association._reactor_checkpoint.clear()
-    since = time.monotonic()
-    while time.monotonic() - since < _PARKED and association.is_established:
-        if not association._is_paused:
-            since = time.monotonic()
-        time.sleep(0.001)
-
-
 def _converted(content: part10.Part10, transfer_syntax: str) -> Optional[bytes]:
     """An uncompressed object in the other uncompressed encoding; None where that cannot be done faithfully."""
     start = part10.file_meta("1.2", "1.2", content.transfer_syntax)
@@ -199,5 +186,3 @@ def _status(code: int) -> Dataset:
     status = Dataset()
     status.Status = code
     return status
-
-

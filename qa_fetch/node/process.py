@@ -69,7 +69,11 @@ class NodeProcess:
                 stderr=errors,
                 env={**os.environ, "PYTHONPATH": _python_path()},
             )
-            line = self._first_line()
+            try:
+                line = self._first_line()
+            except BaseException:  # an interrupt here would leave the child running: nobody has its handle yet
+                self.kill()
+                raise
             if not line:
                 self.kill()
                 errors.seek(begin)

@@ -15,6 +15,7 @@ from pynetdicom import _config as pynetdicom_config
 from pynetdicom.transport import ThreadedAssociationServer
 
 from ..budget import Budget
+from ..backends.reactor import Sockets
 from ..errors import ConfigError
 from ..locks import FileLock
 from . import index
@@ -35,6 +36,7 @@ class Node:
         self._server: Optional[ThreadedAssociationServer] = None
         self._thread: Optional[threading.Thread] = None
         self._activity = Activity()
+        self._sockets = Sockets()
 
     @property
     def port(self) -> int:
@@ -63,6 +65,7 @@ class Node:
         thread.join()
         server.server_close()
         _drain(server, self._activity, self.options.grace)
+        self._sockets.close()
         index.close_this_thread()
         self._server = self._thread = None
         self._lock.release()
@@ -120,7 +123,7 @@ class Node:
                 f"the node cannot listen on {address[0]}:{address[1]} ({error.strerror}). "
                 "Choose another port, or 0 for any free one."
             ) from error
-        self._server, self._activity = server, services.activity
+        self._server, self._activity, self._sockets = server, services.activity, services.sockets
         self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="qa_fetch.node", daemon=True)
         self._thread.start()
 

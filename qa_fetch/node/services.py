@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 
 from .. import part10
+from ..backends.reactor import Checkpoint, Sockets
 from ..errors import BadArchive
 from . import headers, index, negotiation
 from .activity import Activity
@@ -41,12 +41,12 @@ class Services:
         self._objects = objects
         self._searcher = Searcher(options.ae_title, objects.path)
         self.activity = Activity()
+        self.sockets = Sockets()
 
     def handlers(self) -> list[tuple[Any, ...]]:
         """What to bind to pynetdicom's events."""
         return [
-            (evt.EVT_CONN_OPEN, _no_delay),
-            (evt.EVT_DATA_SENT, _acknowledge_at_once),
+            *self.sockets.handlers,
             (evt.EVT_DIMSE_RECV, self.activity.received),
             (evt.EVT_DIMSE_SENT, self.activity.sent),
             (evt.EVT_DIMSE_SENT, _log_retrieval),
@@ -72,15 +72,15 @@ class Services:
         request = event.request
         if "store" not in self._options.services:
             return NOT_AUTHORISED
-        with request.DataSet.getbuffer() as data:
-            arrival = Arrival(
-                part10.clean_uid(request.AffectedSOPClassUID),
-                part10.clean_uid(request.AffectedSOPInstanceUID),
-                str(event.context.transfer_syntax),
-                data,
-            )
-            status = self._objects.take(arrival)
-        LOG.info("C-STORE from %s: 0x%04X, %d bytes", _caller(event), status, len(request.DataSet.getbuffer()))
+        data = request.DataSet.getvalue()
+        arrival = Arrival(
+            part10.clean_uid(request.AffectedSOPClassUID),
+            part10.clean_uid(request.AffectedSOPInstanceUID),
+            str(event.context.transfer_syntax),
+            memoryview(data),
+        )
+        status = self._objects.take(arrival)
+        LOG.info("C-STORE from %s: 0x%04X, %d bytes", _caller(event), status, len(data))
         return status
 
     def find(self, event: Any) -> Answers:
@@ -118,7 +118,7 @@ class Services:
             host,
             port,
             ae_title=title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_DATA_SENT, _acknowledge_at_once)],
+            evt_handlers=[*self.sockets.handlers, (evt.EVT_CONN_OPEN, Checkpoint.install)],
         )
         courier = Courier(rows if isinstance(rows, list) else [], self._objects.path, connect)
         yield host, port, {"courier": courier}
@@ -191,15 +191,3 @@ def _log_retrieval(event: Any) -> None:
 
 def _log_association(event: Any, what: str) -> None:
     LOG.info("association with %s %s", _caller(event), what)
-
-
-def _no_delay(event: Any) -> None:
-    """pynetdicom leaves Nagle's algorithm on, which costs 40 ms a message against delayed acknowledgements."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _acknowledge_at_once(event: Any) -> None:
-    """The same for a peer that leaves it on; Linux forgets this setting, so it is renewed after each message."""
-    connection = event.assoc.dul.socket.socket
-    if hasattr(socket, "TCP_QUICKACK") and connection is not None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -16,7 +16,7 @@ from .. import part10
 from ..budget import Budget
 from ..errors import BadArchive, Incomplete, QAFetchError
 from ..locks import FileLock
-from .disk import make_folder, sentences, write_atomically
+from .disk import make_folder, remove_file, sentences, write_atomically
 
 if TYPE_CHECKING:
     from .store import Shelf
@@ -57,12 +57,19 @@ class Claim:
         self.spoilt: Optional[BadArchive] = None
 
     def __enter__(self) -> Claim:
+        try:
+            self._acquire()
+        except BaseException:  # an exception's traceback keeps this object alive, and with it the locks taken so far
+            self._release()
+            raise
+        return self
+
+    def _acquire(self) -> None:
         for stripe in sorted({_stripe(reference.series or reference.instance) for reference in self._wanted.values()}):
             lock = FileLock(self._shelf.folder / "locks" / f"{stripe}.lock")
             with sentences(self._shelf.folder, "locking"):
                 acquired = lock.acquire(self._budget)
             if not acquired:
-                self._release()
                 raise Incomplete(
                     f"another process is fetching the same objects and has not finished within {self._budget}. "
                     "Call again to go on from there.",
@@ -70,7 +77,6 @@ class Claim:
                 )
             self._locks.append(lock)
             self._sweep(stripe)
-        return self
 
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -139,7 +145,7 @@ class Claim:
         target = self._shelf.object_path(instance)
         if self._shelf.has(instance):
             if instance in self._arrived and target.read_bytes() != meta + bytes(dataset):
-                target.unlink()
+                self._shelf.forget(instance)
                 raise self._failed(
                     BadArchive(
                         "the archive sent two different objects under one UID, so neither is used. "
@@ -149,12 +155,14 @@ class Claim:
             return Taken.REPEATED
         wanted = self._wanted.get(instance)
         stripe = _stripe((wanted.series or wanted.instance) if wanted else series)
-        temporary = make_folder(self._shelf.folder / "incoming") / f"{stripe}-{os.getpid()}-{target.stem}.part"
+        temporary = self._shelf.folder / "incoming" / f"{stripe}-{os.getpid()}-{target.stem}.part"
         try:
             with sentences(self._shelf.folder, "fetching", [instance]):
+                make_folder(temporary.parent)
                 make_folder(target.parent)
+                remove_file(target)  # one that was changed by hand; Windows renames over no read-only file
                 write_atomically(target, [meta, dataset], temporary=temporary)
-                target.chmod(0o400)
+                self._shelf.record(instance, _digest(meta, dataset))
         except Incomplete as error:
             raise self._failed(error) from error
         self._arrived.add(instance)
@@ -179,6 +187,13 @@ class Claim:
     def _release(self) -> None:
         while self._locks:
             self._locks.pop().release()
+
+
+def _digest(*parts: Union[bytes, memoryview]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part)
+    return whole.hexdigest()
 
 
 def _stripe(uid: str) -> str:

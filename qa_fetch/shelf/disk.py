@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,6 +65,21 @@ def write_text(target: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
     os.close(descriptor)
     write_atomically(target, [text.encode("utf-8")], temporary=Path(name))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder of files; they are read-only, which Windows deletes no more than it renames over them."""
+    for path in folder.rglob("*"):
+        if not path.is_dir():
+            path.chmod(0o600)
+    shutil.rmtree(folder)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, read-only or not, if it is there."""
+    if path.is_file():
+        path.chmod(0o600)
+        path.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

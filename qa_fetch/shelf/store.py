@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from .. import part10
 from ..budget import Budget
 from ..errors import Incomplete
 from .claim import Claim, Reference
-from .disk import make_folder, sentences, write_text
+from .disk import make_folder, remove_file, remove_tree, sentences, write_text
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,32 @@ class Shelf:
 
     def object_path(self, uid: str) -> Path:
         """Where the object of this UID is kept."""
-        stem = part10.file_stem(uid)
-        return self.folder / "objects" / hashlib.sha256(stem.encode()).hexdigest()[:2] / f"{stem}.dcm"
+        return object_path(self.folder, uid)
 
     def has(self, uid: str) -> bool:
-        """Whether the object is here; only whole, checked files ever get their name."""
-        return self.object_path(uid).is_file()
+        """Whether the object is here as it arrived; sets are hard links, so an edited file of a set is no longer it."""
+        path = self.object_path(uid)
+        with sentences(self.folder, "reading", [uid]):
+            arrived = read_json(record_of(path))
+            return arrived is not None and unchanged(path, arrived)
+
+    def record(self, uid: str, sha256: str) -> None:
+        """Note what arrived; an object without a readable note does not count, so the note needs no flush."""
+        path = self.object_path(uid)
+        path.chmod(0o400)
+        state = path.stat()
+        note = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": sha256}
+        try:
+            record_of(path).write_text(json.dumps(note), encoding="utf-8")
+        except OSError:
+            self.forget(uid)
+            raise
+
+    def forget(self, uid: str) -> None:
+        """Take an object off the shelf; what sets hold of it stays."""
+        path = self.object_path(uid)
+        remove_file(record_of(path))
+        remove_file(path)
 
     def claim(self, references: Sequence[Reference], budget: Budget) -> Claim:
         """Claim the right to fetch objects; waits while another process holds it."""
@@ -79,11 +100,13 @@ class Shelf:
             if not manifest.is_file():
                 with sentences(self.folder, "putting a set together", uids):
                     self._make(path, manifest, uids, about)
-            folder = self._checked(path, manifest, uids)
-            if folder is not None:
-                return folder
+            with sentences(self.folder, "reading a set", uids), contextlib.suppress(FileNotFoundError):
+                folder = self._checked(path, manifest, uids)  # prune may be taking it away at this moment
+                if folder is not None:
+                    return folder
         raise Incomplete(
-            f"every copy of this set in {sets} was changed by hand. Run: qa-fetch shelf verify.",
+            f"all 100 copies of this set in {sets} hold changed or foreign files. "
+            "Write results elsewhere, and delete those folders.",
             retriable=False,
             missing=list(uids),
         )
@@ -97,61 +120,62 @@ class Shelf:
             )
         make_folder(path.parent)
         building = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
-        files = []
-        for number, uid in enumerate(uids, start=1):
-            target = building / f"{number:04d}.dcm"
-            _link(self.object_path(uid), target)
-            state = target.stat()
-            files.append(
-                {
-                    "name": target.name,
-                    "uid": uid,
-                    "size": state.st_size,
-                    "mtime_ns": state.st_mtime_ns,
-                    "sha256": digest(target),
-                }
-            )
         try:
+            files = [self._add(building, number, uid) for number, uid in enumerate(uids, start=1)]
             building.replace(path)
         except OSError:
-            if not path.is_dir():
+            if not path.is_dir():  # else another process was faster, or was killed before it wrote the manifest
                 raise
-            shutil.rmtree(building)  # another process was faster, or was killed before it wrote the manifest
-            if not _same_files(path, files):
-                return
-        write_text(manifest, json.dumps({"about": about, "files": files}, indent=1))
+        finally:
+            if building.is_dir():
+                remove_tree(building)
+        if _names(path) == [item["name"] for item in files]:
+            write_text(manifest, json.dumps({"about": about, "files": files}, indent=1))
+
+    def _add(self, building: Path, number: int, uid: str) -> dict[str, Any]:
+        """One file of a new set, read once more: it must be what arrived, not what became of it."""
+        target = building / f"{number:04d}.dcm"
+        _link(self.object_path(uid), target)
+        state, found = target.stat(), digest(target)
+        if found != (read_json(record_of(self.object_path(uid))) or {}).get("sha256"):
+            self.forget(uid)
+            raise Incomplete(
+                f"an object on the shelf {self.folder} is not what arrived any more, so it was removed. "
+                "Call again to fetch it.",
+                missing=[uid],
+            )
+        return {
+            "name": target.name,
+            "uid": uid,
+            "size": state.st_size,
+            "mtime_ns": state.st_mtime_ns,
+            "sha256": found,
+        }
 
     def _checked(self, path: Path, manifest: Path, uids: Sequence[str]) -> Optional[Folder]:
         """The set, if it is exactly what was put there; None if somebody added, changed or took away a file."""
-        if not manifest.is_file():
+        described = (read_json(manifest) or {}).get("files", [])
+        if [item["uid"] for item in described] != list(uids):
             return None
-        described = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-        if [item["uid"] for item in described] != list(uids) or not path.is_dir():
-            return None
-        if sorted(entry.name for entry in os.scandir(path)) != [item["name"] for item in described]:
+        if _names(path) != [item["name"] for item in described]:
             return None
         for item in described:
             if not unchanged(path / item["name"], item):
-                self._put_aside(item)
+                if not self.has(item["uid"]):  # its file was the same one, by another name
+                    self.forget(item["uid"])
                 return None
         os.utime(manifest)  # when it was last used: prune goes by it
         return Folder(path, tuple(path / item["name"] for item in described), tuple(uids))
 
-    def _put_aside(self, item: Mapping[str, Any]) -> None:
-        """An object whose file was changed is no longer that object: forget it, so that it is fetched again."""
-        kept = self.object_path(str(item["uid"]))
-        if kept.is_file() and digest(kept) != item["sha256"]:
-            kept.chmod(0o600)
-            kept.unlink()
-
     def recall(self, question: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         """The answer to a question that was settled before, or None."""
         path = self._answer_path(question)
-        if not path.is_file():
-            return None
-        answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        os.utime(path)
-        return answer
+        with sentences(self.folder, "reading"):
+            answer = read_json(path)
+            if answer is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(path)  # when it was last used: prune goes by it
+            return answer
 
     def remember(self, question: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         """Keep the answer to a question that can only ever have this answer."""
@@ -161,6 +185,12 @@ class Shelf:
     def _answer_path(self, question: Mapping[str, Any]) -> Path:
         text = json.dumps(question, sort_keys=True, default=str)
         return self.folder / "answers" / (hashlib.sha256(text.encode()).hexdigest()[:32] + ".json")
+
+
+def object_path(folder: Path, uid: str) -> Path:
+    """Where the object of this UID is kept in the folder of its archive."""
+    stem = part10.file_stem(uid)
+    return folder / "objects" / hashlib.sha256(stem.encode()).hexdigest()[:2] / f"{stem}.dcm"
 
 
 def digest(path: Path) -> str:
@@ -182,8 +212,22 @@ def unchanged(path: Path, item: Mapping[str, Any]) -> bool:
     return bool(state.st_mtime_ns == item["mtime_ns"] or digest(path) == item["sha256"])
 
 
-def _same_files(path: Path, files: Sequence[Mapping[str, Any]]) -> bool:
-    return sorted(entry.name for entry in os.scandir(path)) == [item["name"] for item in files]
+def record_of(path: Path) -> Path:
+    """Where it is noted what arrived as this object."""
+    return path.with_suffix(".json")
+
+
+def read_json(path: Path) -> Optional[dict[str, Any]]:
+    """What a small file of ours says; None where there is none, or a power cut has left it empty."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def _link(source: Path, target: Path) -> None:
@@ -191,4 +235,7 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        shutil.copy2(source, target)
+        shutil.copyfile(source, target)
+        with target.open("rb+") as file:
+            os.fsync(file.fileno())  # the manifest must not survive a power cut without it
+        shutil.copystat(source, target)

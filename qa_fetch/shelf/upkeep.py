@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import contextlib
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from .. import part10
-from ..errors import BadArchive
-from .disk import sentences
-from .store import unchanged
+from .disk import remove_file, remove_tree, sentences
+from .store import object_path, read_json, record_of, unchanged
 
 _GRACE = 3600.0  # seconds: what was used this recently may be in use now
 
@@ -44,7 +42,9 @@ def entries(root: Path) -> Iterator[Entry]:
     """The sets on a shelf, last used first."""
     found = []
     for manifest in root.glob("*/sets/*.json"):
-        described = _manifest(manifest)
+        described = read_json(manifest)
+        if described is None:
+            continue  # a process that prunes was faster; or it is damaged, which verify says
         found.append(
             Entry(
                 archive=manifest.parent.parent.name.rpartition("-")[0],
@@ -61,21 +61,24 @@ def entries(root: Path) -> Iterator[Entry]:
 def verify(root: Path) -> Report:
     """Read every kept file again; what differs from what was fetched is named, nothing is removed."""
     report = Report()
-    for manifest in sorted(root.glob("*/sets/*.json")):
-        for item in _manifest(manifest)["files"]:
-            path = manifest.with_suffix("") / item["name"]
+    with sentences(root, "verifying"):
+        for manifest in sorted(root.glob("*/sets/*.json")):
+            folder = manifest.with_suffix("")
+            described = {folder / item["name"]: item for item in (read_json(manifest) or {}).get("files", [])}
+            foreign = set(folder.iterdir()) - set(described) if folder.is_dir() else set()
+            report.checked += len(described) + len(foreign)
+            report.damaged += [path for path, item in described.items() if not _sound(path, item)]
+            report.damaged += sorted(foreign) if described else [manifest]
+        for path in sorted(root.glob("*/objects/*/*.dcm")):
             report.checked += 1
-            if not unchanged(path, {**item, "mtime_ns": None}):
+            if not _sound(path, read_json(record_of(path))):
                 report.damaged.append(path)
-    for path in sorted(root.glob("*/objects/*/*.dcm")):
-        report.checked += 1
-        try:
-            sound = part10.file_stem(part10.split(path.read_bytes(), path.name).identity().sop_instance) == path.stem
-        except BadArchive:
-            sound = False
-        if not sound:
-            report.damaged.append(path)
     return report
+
+
+def _sound(path: Path, arrived: Optional[Mapping[str, Any]]) -> bool:
+    """Whether a file is byte for byte what was written, whatever its time says."""
+    return arrived is not None and unchanged(path, {**arrived, "mtime_ns": None})
 
 
 def prune(
@@ -96,45 +99,63 @@ def prune(
     """
     report = Report()
     now = time.time()
-    kept = list(entries(root))
-    too_old = now - older_than_days * 86400 if older_than_days is not None else 0.0
-    doomed = [entry for entry in kept if entry.last_used < too_old]
-    kept = [entry for entry in kept if entry not in doomed]
-    size = sum(entry.size for entry in kept)
-    while kept and max_bytes is not None and size > max_bytes and now - kept[-1].last_used > _GRACE:
-        doomed.append(kept.pop())
-        size -= doomed[-1].size
-    manifests = (_manifest(_manifest_of(entry.folder)) for entry in kept)
-    in_sets = {part10.file_stem(item["uid"]) for manifest in manifests for item in manifest["files"]}
-    limit = too_old or now - _GRACE
-    loose = [
-        path for path in root.glob("*/objects/*/*.dcm") if path.stem not in in_sets and path.stat().st_mtime < limit
-    ]
     with sentences(root, "pruning"):
+        kept = list(entries(root))
+        too_old = now - older_than_days * 86400 if older_than_days is not None else 0.0
+        doomed = [entry for entry in kept if entry.last_used < too_old]
+        kept = [entry for entry in kept if entry not in doomed]
+        while kept and max_bytes is not None and _size(kept) > max_bytes and now - kept[-1].last_used > _GRACE:
+            doomed.append(kept.pop())
+        needed = {path for entry in kept for path in _objects_of(entry)}
+        # What made room has to go from the disk too, and not only from its set.
+        limit = now - _GRACE if max_bytes is not None else too_old
+        loose = [path for path in root.glob("*/objects/*/*.dcm") if path not in needed and _used(path) < limit]
+        loose += [path for path in root.glob("*/answers/*.json") if _used(path) < too_old]
+        loose += [path for pattern in _LEFT_BY_KILLED for path in root.glob(pattern) if _used(path) < now - _DAY]
         for entry in doomed:
             report.removed.append(entry.folder)
             if not dry_run:
-                _manifest_of(entry.folder).unlink()
-                _remove_tree(entry.folder)
+                remove_file(_manifest_of(entry.folder))
+                _remove(entry.folder)
         for path in loose:
-            report.freed += path.stat().st_size
+            report.freed += path.stat().st_size if path.is_file() else 0
             report.removed.append(path)
             if not dry_run:
-                path.chmod(0o600)  # Windows deletes no read-only file
-                path.unlink()
+                remove_file(record_of(path))
+                _remove(path)
     return report
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return described
+_DAY = 86400.0
+_LEFT_BY_KILLED = ("*/incoming/*.part", "*/sets/.new-*", "*/sets/.*.tmp", "*/answers/.*.tmp")
+
+
+def _size(kept: list[Entry]) -> int:
+    """What sets take on the disk: an object that several of them hold is there once."""
+    files = {path for entry in kept for path in _objects_of(entry)}
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def _objects_of(entry: Entry) -> list[Path]:
+    items = (read_json(_manifest_of(entry.folder)) or {}).get("files", [])
+    return [object_path(entry.folder.parent.parent, item["uid"]) for item in items]
+
+
+def _used(path: Path) -> float:
+    """When a file was last written; never, where another process has removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _manifest_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".json")
 
 
-def _remove_tree(folder: Path) -> None:
-    for path in folder.iterdir():
-        path.chmod(0o600)
-    shutil.rmtree(folder)
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
+        if path.is_dir():
+            remove_tree(path)
+        else:
+            remove_file(path)

@@ -28,22 +28,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     """
     folder = tmp_path_factory.mktemp("library")
     with NodeProcess(NodeOptions(folder / "node", port=0)) as running:
-        stored = client.store(running.port, *content())
-        assert stored == [0] * len(content())
+        stored = client.store(running.port, *objects.content())
+        assert stored == [0] * len(objects.content())
         yield running
-
-
-def content() -> list[objects.Dataset]:
-    """What the library holds."""
-    held = []
-    for study in (1, 2):
-        held.append(objects.plan(1, study, "WL_6X" if study == 1 else "PDIP_10X"))
-        held += [objects.image(1, study, 2, number) for number in (1, 2, 3)]
-    held.append(objects.plan(2, 1, "WL_6X", ApprovalStatus="UNAPPROVED"))
-    name = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "M\u00fcller^J\u00f6rg"}
-    kilovolt = {"PrimaryDosimeterUnit": "MINUTE", "ImageType": ["ORIGINAL", "PRIMARY", "RADIOGRAPH"]}
-    held.append(objects.image(2, 1, 2, 1, **name, **kilovolt))
-    return held
 
 
 @pytest.fixture(autouse=True)

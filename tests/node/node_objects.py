@@ -117,3 +117,16 @@ def file(folder: Path, dataset: Dataset, transfer_syntax: str = part10.EXPLICIT_
     path = folder / f"{dataset.SOPInstanceUID}.dcm"
     part10.write(dataset, path, transfer_syntax)
     return path
+
+
+def content() -> list[Dataset]:
+    """What the library holds."""
+    held = []
+    for study in (1, 2):
+        held.append(plan(1, study, "WL_6X" if study == 1 else "PDIP_10X"))
+        held += [image(1, study, 2, number) for number in (1, 2, 3)]
+    held.append(plan(2, 1, "WL_6X", ApprovalStatus="UNAPPROVED"))
+    name = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "M\u00fcller^J\u00f6rg"}
+    kilovolt = {"PrimaryDosimeterUnit": "MINUTE", "ImageType": ["ORIGINAL", "PRIMARY", "RADIOGRAPH"]}
+    held.append(image(2, 1, 2, 1, **name, **kilovolt))
+    return held

@@ -9,7 +9,6 @@ from typing import Any
 import node_client as client
 import node_objects as objects
 import pytest
-from conftest import content
 from node_objects import uid
 
 from qa_fetch import part10
@@ -33,7 +32,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with client.receiver("QATRACK", refuse=[refused]) as (port, received):
         destinations = {"QATRACK": ("127.0.0.1", port), "NOBODY": ("127.0.0.1", closed_port())}
         with NodeProcess(NodeOptions(folder / "node", port=0, destinations=destinations)) as node:
-            assert set(client.store(node.port, *content())) == {0}
+            assert set(client.store(node.port, *objects.content())) == {0}
             yield node, received
 
 
@@ -72,7 +71,7 @@ def test_a_patient_is_retrieved_under_its_own_root(course: Any) -> None:
 def test_objects_come_back_byte_for_byte(course: Any) -> None:
     """What was stored is what is sent."""
     _, received = client.get(course[0].port, "STUDY", {"StudyInstanceUID": [uid(1, 1), uid(1, 2), uid(2, 1)]})
-    expected = {str(each.SOPInstanceUID): (part10.EXPLICIT_LITTLE, objects.encoded(each)) for each in content()}
+    expected = {str(each.SOPInstanceUID): (part10.EXPLICIT_LITTLE, objects.encoded(each)) for each in objects.content()}
     assert received.objects == expected
 
 
