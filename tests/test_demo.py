@@ -206,36 +206,15 @@ def test_the_command_prints_json_for_machines(instant, capsys):
 # What is missing
 
 
-@pytest.mark.parametrize(
-    ("missing", "version", "sentence"),
-    [
-        (
-            "pylinac",
-            (3, 11),
-            "the demo needs pylinac, which is not installed. Run: pip install 'qa_fetch[analysis,node]'",
-        ),
-        (
-            "pylinac",
-            (3, 9),
-            "the demo needs pylinac, which needs Python 3.10 or later. "
-            "Install qa_fetch[analysis,node] in a newer Python.",
-        ),
-        (
-            "django",
-            (3, 11),
-            "the demo needs Django, which is not installed. Run: pip install 'qa_fetch[analysis,node]'",
-        ),
-    ],
-)
-def test_a_missing_package_is_named_with_the_command_that_brings_it(
-    monkeypatch, tmp_path, capsys, missing, version, sentence
-):
+@pytest.mark.parametrize(("missing", "name"), [("pylinac", "pylinac"), ("django", "Django")])
+def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch, tmp_path, capsys, missing, name):
     """One line, wrong use, and no folder is made."""
     monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.setattr(show, "find_spec", lambda name: None if name == missing else object())
-    monkeypatch.setattr(show, "sys", SimpleNamespace(version_info=version))
     assert main(["demo", "--to", str(tmp_path / "to")]) == 2
-    assert capsys.readouterr().err == f"qa-fetch: {sentence}\n"
+    assert capsys.readouterr().err == (
+        f"qa-fetch: the demo needs {name}, which is not installed. Run: pip install 'qa_fetch[analysis,node]'\n"
+    )
     assert not (tmp_path / "to").exists()
 
 

@@ -84,7 +84,7 @@ class Sockets:
 
     def close(self, *, only_dead: bool = False) -> None:
         """Close what pynetdicom leaves open when a peer resets the connection."""
-        for association, connection in list(self._open.items()):
+        for association in list(self._open):
             if not only_dead or not association.is_alive():
                 self._open.pop(association).close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -209,11 +208,6 @@ _INSTALL = "Run: pip install 'qa_fetch[analysis,node]'"
 def _check_installed() -> None:
     for module, name in (("pylinac", "pylinac"), ("django", "Django")):
         if find_spec(module) is None:
-            if module == "pylinac" and sys.version_info < (3, 10):
-                raise ConfigError(
-                    "the demo needs pylinac, which needs Python 3.10 or later. "
-                    "Install qa_fetch[analysis,node] in a newer Python."
-                )
             raise ConfigError(f"the demo needs {name}, which is not installed. {_INSTALL}")
 
 

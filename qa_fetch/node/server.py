@@ -14,8 +14,8 @@ import pydicom.config
 from pynetdicom import _config as pynetdicom_config
 from pynetdicom.transport import ThreadedAssociationServer
 
-from ..budget import Budget
 from ..backends.reactor import Sockets
+from ..budget import Budget
 from ..errors import ConfigError
 from ..locks import FileLock
 from . import index
