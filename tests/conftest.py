@@ -24,6 +24,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    # What this process found out about an archive must not be believed of another on the same port.
+    monkeypatch.setattr("qa_fetch.backends.dimse._learned", {})
     yield
 
 

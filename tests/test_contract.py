@@ -187,8 +187,8 @@ def test_fewer_images_than_expected_are_an_error_and_no_result(archive: Archive)
         archive.latest(PATIENT, plan="WL_6X", approved=True, at_least=5)
     assert str(caught.value) == _names(
         archive,
-        "the newest session in ARCHIVE (portal image for plan WL_6X, 3 November 2025 17:05) has 4 of at least 5 images. "
-        "Send the rest to the archive, ask for another day, or lower at_least.",
+        "the newest session in ARCHIVE (portal image for plan WL_6X, 3 November 2025 17:05) "
+        "has 4 of at least 5 images. Send the rest to the archive, ask for another day, or lower at_least.",
     )
 
 

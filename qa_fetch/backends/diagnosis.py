@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import NotFound, QAFetchError, Refused
-from ..matching import query
+from ..matching import Value, query
 from . import Local, Step, receiver
-from .link import reach, resolve
-
-if TYPE_CHECKING:
-    from .dimse import DimseBackend
+from .link import Link, reach, refusal, resolve
 
 # A UID that names nothing: a C-MOVE for it shows whether the destination is known, and moves no image.
 _NOTHING = "2.25.1"
 
 
-def steps(backend: DimseBackend, archive: ArchiveConfig, local: Local, budget: Budget, patient: str) -> Iterator[Step]:
+class Diagnosed(Protocol):
+    """What has to be known of a DICOM backend to test its connection."""
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The SOP classes of find, move and get."""
+        ...
+
+    def open(self, budget: Budget) -> Link:
+        """The association, opened when it is first needed."""
+        ...
+
+    def find(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+        """What the archive has."""
+        ...
+
+
+def steps(backend: Diagnosed, archive: ArchiveConfig, local: Local, budget: Budget, patient: str) -> Iterator[Step]:
     """Name, port, association, echo, query, and the way back; stops at the first that fails."""
     host, port = archive["host"], archive["port"]
     try:
@@ -64,7 +78,7 @@ def steps(backend: DimseBackend, archive: ArchiveConfig, local: Local, budget: B
         yield _plans_of(backend, patient, budget)
 
 
-def _way_back(backend: DimseBackend, archive: ArchiveConfig, local: Local, budget: Budget) -> Step:
+def _way_back(backend: Diagnosed, archive: ArchiveConfig, local: Local, budget: Budget) -> Step:
     """Whether the archive knows us as a destination, found out without moving anything."""
     who = f"{local.ae_title} at port {local.port}"
     if receiver.standing_at(local):
@@ -79,7 +93,7 @@ def _way_back(backend: DimseBackend, archive: ArchiveConfig, local: Local, budge
         identifier = query("STUDY", {"StudyInstanceUID": _NOTHING})
         code, _ = link.move(identifier, backend.models["move"], local.ae_title, budget, lambda: False)
         if code == 0xA801:
-            raise link.refusal("C-MOVE", code)
+            raise refusal(archive, local, "C-MOVE", code)
         if code != 0x0000:
             says = f"it answers a C-MOVE of nothing with 0x{code:04X}, which does not show whether it knows {who}"
             return Step("retrieve", None, f"{says}; {kind}")
@@ -90,7 +104,7 @@ def _way_back(backend: DimseBackend, archive: ArchiveConfig, local: Local, budge
     return Step("retrieve", True, f"it takes C-MOVE requests to {who}, and {kind}")
 
 
-def _plans_of(backend: DimseBackend, patient: str, budget: Budget) -> Step:
+def _plans_of(backend: Diagnosed, patient: str, budget: Budget) -> Step:
     """Whether a patient's plans can be seen: the last thing that access rights can spoil."""
     try:
         rows = backend.find("IMAGE", {"PatientID": patient, "Modality": "RTPLAN"}, ["RTPlanLabel"], budget)

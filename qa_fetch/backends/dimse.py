@@ -19,7 +19,7 @@ from ..shelf import Claim, Reference
 from . import Local, Sent, Step, receiver
 from .diagnosis import steps
 from .levels import UNIQUE, above, check_level, chosen, completed, group_by_series, only
-from .link import PENDING, Link, connect
+from .link import PENDING, Link, connect, refusal
 from .storage import RADIOTHERAPY, UNCOMPRESSED, receiving
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -36,6 +36,7 @@ _MODELS = {
     },
 }
 _UIDS_PER_REQUEST = 100
+_NO_DESTINATION = 0xA801
 _LATE_ARRIVALS = 3.0  # seconds that objects may come after the archive called the transfer complete
 # How archives say "not this question": identifier does not match, unable to process, too large to answer.
 _CANNOT = (0xA900, 0xC000, 0xC001, 0xC002, 0xA700)
@@ -199,7 +200,7 @@ class DimseBackend:
                 with way(claim, budget) as transfer:
                     self._transfer_all(transfer, level, claim, budget)
             except Refused as error:
-                if error.status == 0xA801:
+                if error.status in (None, _NO_DESTINATION):  # another way would be refused for the same reason
                     raise
                 return error
             if claim.failure is not None:
@@ -224,7 +225,7 @@ class DimseBackend:
                 if claim.failure is not None or budget.spent:
                     return
                 if code not in (0x0000, 0xB000, *PENDING):
-                    raise self._open(budget).refusal(transfer.service, code)
+                    raise self._refusal(transfer.service, code)
 
     def _identifier(self, level: str, group: Sequence[Reference]) -> Any:
         first = group[0]
@@ -309,7 +310,10 @@ class DimseBackend:
             return f"{self.name} does not accept objects of this class in this transfer syntax"
         except ConnectionFailed as error:
             return error.message
-        return "" if code == 0x0000 or code & 0xF000 == 0xB000 else link.refusal("C-STORE", code).message
+        return "" if code == 0x0000 or code & 0xF000 == 0xB000 else self._refusal("C-STORE", code).message
+
+    def _refusal(self, service: str, status: int) -> Refused:
+        return refusal(self._archive, self._local, service, status)
 
     def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
         """Try the connection step by step."""

@@ -92,7 +92,7 @@ class Link:
                         return None
                     rows.append(row)
                 elif code != 0x0000:
-                    raise self.refusal("C-FIND", code)
+                    raise refusal(self._archive, self._local, "C-FIND", code)
                 if budget.spent:
                     self.abort()
                     raise self.late(f"{len(rows)} answers to a query had come")
@@ -141,12 +141,6 @@ class Link:
             raise self.late(f"the {service} was not answered")
         raise self.lost()
 
-    def refusal(self, service: str, status: int) -> Refused:
-        """The error for a status with which the archive refused."""
-        return dimse_refusal(
-            service, status, archive=self._archive.name, ae_title=self._local.ae_title, port=self._local.port
-        )
-
     def lost(self) -> ConnectionFailed:
         """The error for an association that ended in the middle of something."""
         return ConnectionFailed(
@@ -172,6 +166,11 @@ class Link:
         if self.association.is_established:
             self.association.abort()
         self._sockets.close()
+
+
+def refusal(archive: ArchiveConfig, local: Local, service: str, status: int) -> Refused:
+    """The error for a status with which an archive refused."""
+    return dimse_refusal(service, status, archive=archive.name, ae_title=local.ae_title, port=local.port)
 
 
 def connect(
