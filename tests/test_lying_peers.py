@@ -315,3 +315,12 @@ def test_nothing_of_the_kind_says_so(course: Course) -> None:
     assert str(caught.value) == (
         "SCRIPTED has no DRR on 3 November 2025, nor at any other time. Check the plan and the kind."
     )
+
+
+def test_a_plan_of_another_patient_is_never_taken(course: Course) -> None:
+    """The archive ignores the patient and does not say whose plan it is: the plan itself does."""
+    with lying(course, ignores_keys=("PatientID",), omits=("PatientID",)) as (_, open_it):
+        plans = open_it().plans(PATIENT, "WL_6X")
+        theirs = {str(one.SOPInstanceUID) for one in course.others}
+        assert len(plans) == 2
+        assert not theirs & {plan.uid for plan in plans}

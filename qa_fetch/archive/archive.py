@@ -19,6 +19,7 @@ from .fetching import Fetcher, Progress
 from .images import Images, Plan
 from .plans import PlanName, check_pick
 from .question import Question, ask_until_complete
+from .readable import readable
 from .sessions import check_grouping, image
 from .when import When
 
@@ -270,7 +271,7 @@ class Archive:
         if not rows:
             what = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(keyword, "object")
             raise NotFound(f"{self.name} has no {what} {uid}. Check the UID, and what this AE title may see.")
-        return [image(row).reference for row in rows]
+        return _in_order(rows)
 
     def patient(self, patient: str) -> Images:
         """Everything that the archive has of a patient."""
@@ -281,7 +282,7 @@ class Archive:
                 raise NotFound(
                     f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see."
                 )
-            return fetcher.bring([image(row).reference for row in rows], budget, says="object of a patient")
+            return fetcher.bring(_in_order(rows), budget, says="object of a patient", patient=_patient(patient))
 
     # --- the rest
 
@@ -295,7 +296,8 @@ class Archive:
         returned = [*_RETURNED.get(level.upper(), ()), *(key for key, value in asked.items() if value in ("", None))]
         given = {key: value for key, value in asked.items() if value not in ("", None)}
         with self._session() as fetcher:
-            return fetcher.backend.find(level, given, returned, Budget(self._seconds))
+            rows = fetcher.backend.find(level, given, returned, Budget(self._seconds))
+        return [_only(readable(row), {*returned, *given, "SpecificCharacterSet"}) for row in rows]
 
     def send(self, paths: Union[str, Path, Sequence[Union[str, Path]]]) -> list[Sent]:
         """Send files, or folders of files; raises Incomplete unless the archive has every one of them."""
@@ -324,6 +326,20 @@ class Archive:
 
     def __repr__(self) -> str:
         return f"<Archive {self.name} ({self.config.kind})>"
+
+
+def _in_order(rows: Sequence[Any]) -> list[Reference]:
+    """Series by series, each in the order of its instance numbers."""
+    images = sorted(map(image, rows), key=lambda found: (found.reference.study, found.reference.series, found.number))
+    return [found.reference for found in images]
+
+
+def _only(row: Any, keywords: set[str]) -> Any:
+    """A row without what was not asked for: a folder has whole headers to give."""
+    for element in list(row):
+        if element.keyword not in keywords:
+            del row[element.tag]
+    return row
 
 
 def _patient(patient: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -13,6 +14,7 @@ from ..errors import BadArchive, Incomplete, QAFetchError
 from ..shelf import Claim, Reference, Shelf
 from .images import Images, Plan, plan_from
 from .plans import LONGEST_LABEL, PLAN_KEYWORDS, choose, is_uid
+from .readable import readable
 from .sessions import Image, Wanted, image
 
 Progress = Callable[[int, int], None]
@@ -63,6 +65,7 @@ class Fetcher:
         says: str,
         plan: Optional[Plan] = None,
         wanted: Optional[Wanted] = None,
+        patient: str = "",
     ) -> Images:
         """Objects as a set of files; raises unless every one of them is there and is what was asked for."""
         uids = [reference.instance for reference in references]
@@ -76,9 +79,10 @@ class Fetcher:
             self.place(references, budget)
             folder = self.shelf.gather(uids, says)
         keywords = [*_HEADER_KEYWORDS, *(wanted.kind.attributes if wanted else ()), "ExposureSequence", "KVP"]
-        headers = [part10.read(path, headers_only=True, keywords=keywords) for path in folder.files]
-        if wanted is not None:
-            self._check(headers, wanted)
+        headers = [
+            readable(part10.read(path, headers_only=True, keywords=keywords), header=True) for path in folder.files
+        ]
+        self._check(headers, wanted.patient if wanted is not None else patient, wanted)
         return Images(folder, headers, plan=plan, from_shelf=self.transferred.isdisjoint(uids), says=says)
 
     def place(self, references: Sequence[Reference], budget: Budget) -> None:
@@ -136,17 +140,17 @@ class Fetcher:
 
     def header(self, uid: str) -> Any:
         """The header of an object that is on the shelf."""
-        return part10.read(self.shelf.object_path(uid), headers_only=True)
+        return readable(part10.read(self.shelf.object_path(uid), headers_only=True), header=True)
 
-    def _check(self, headers: Sequence[Any], wanted: Wanted) -> None:
+    def _check(self, headers: Sequence[Any], patient: str, wanted: Optional[Wanted]) -> None:
         """What arrived must be what was asked for, whatever the archive's answers said."""
         for header in headers:
-            if str(header.get("PatientID") or "").strip() != wanted.patient:
+            if patient and str(header.get("PatientID") or "").strip() != patient:
                 raise BadArchive(
                     f"{self.archive} sent an object of another patient than the one asked for, so none is used. "
                     "Report it to its administrator."
                 )
-            if not wanted.fits(header, whole=True):
+            if wanted is not None and not wanted.fits(header, whole=True):
                 raise BadArchive(
                     f"{self.archive} described an object otherwise than it is (kind or plan), so none is used. "
                     "Report it to its administrator."
@@ -163,8 +167,12 @@ class Fetcher:
             keys["RTPlanLabel"] = label
         found = []
         for row in self.backend.find("IMAGE", keys, PLAN_KEYWORDS, budget):
-            plan = plan_from(row, image(row).reference, self._fetch_plan)
-            found.append(plan if plan.label else self.complete(plan, budget))
+            plan = plan_from(row, replace(image(row).reference, patient=patient), self._fetch_plan)
+            if not plan.label or not row.get("PatientID"):  # an answer that does not say, so the plan itself must
+                plan = self.complete(plan, budget)
+                if str(self.header(plan.uid).get("PatientID") or "").strip() != patient:
+                    continue
+            found.append(plan)
         return [plan for plan in found if label is None or label in (plan.label, plan.uid)]
 
     def plan(
@@ -188,4 +196,4 @@ class Fetcher:
 
     def plan_file(self, plan: Plan, budget: Budget) -> Path:
         """The plan's file, in a folder of its own."""
-        return self.bring([plan.reference], budget, says=f"plan {plan.label}").files[0]
+        return self.bring([plan.reference], budget, says=f"plan {plan.label}", patient=plan.reference.patient).files[0]

@@ -43,10 +43,15 @@ class Plan:
 
     def __str__(self) -> str:
         """One line for a list of candidates, without anything about the patient."""
-        facts = [f"of {self.date}" if self.date else "undated", self.approval or "approval unknown"]
+        facts = [f"of {self.date}" if self.date else "undated", short(self.approval) or "approval unknown"]
         if self.course:
-            facts.append(f"course {self.course}")
-        return f"{self.label} ({', '.join(facts)}, UID ...{self.uid[-12:]})"
+            facts.append(f"course {short(self.course)}")
+        return f"{short(self.label)} ({', '.join(facts)}, UID ...{self.uid[-12:]})"
+
+
+def short(label: str) -> str:
+    """A label as a message shows it: archives hold longer ones than DICOM allows."""
+    return label if len(label) <= 32 else label[:29] + "..."
 
 
 def plan_from(header: Any, reference: Reference, fetch: Callable[[Plan], Path]) -> Plan:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Callable, Optional, Union
 
 from ..errors import Ambiguous, ConfigError, NotFound
-from .images import Plan
+from .images import Plan, short
 
 LONGEST_LABEL = 16  # RTPlanLabel is a short string; what is longer can only be a UID
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+\Z")
@@ -90,12 +90,12 @@ def choose(
 
 
 def _called(label: Optional[str]) -> str:
-    return f"called {label}" if label is not None else "of this patient"
+    return f"called {short(label)}" if label is not None else "of this patient"
 
 
 def _listed(plans: Sequence[Plan]) -> str:
-    shown = "; ".join(str(plan) for plan in plans[:6])
-    return shown + (f"; and {len(plans) - 6} more" if len(plans) > 6 else "")
+    shown = "; ".join(str(plan) for plan in plans[:3])
+    return shown + (f"; and {len(plans) - 3} more" if len(plans) > 3 else "")
 
 
 def _how_to_choose(pick: Optional[str], approved: Optional[bool]) -> str:
@@ -108,13 +108,13 @@ def _how_to_choose(pick: Optional[str], approved: Optional[bool]) -> str:
 
 
 def _no_such_plan(plans: Sequence[Plan], label: Optional[str], archive: str) -> NotFound:
-    labels = sorted({plan.label for plan in plans if plan.label})
+    labels = sorted({short(plan.label) for plan in plans if plan.label})
     if not plans:
         return NotFound(
             f"{archive} shows no plan for this patient. Check the patient ID, and what this AE title may see."
         )
     shown = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
-    return NotFound(f"{archive} has no plan called {label} for this patient; it has {shown}. Check the label.")
+    return NotFound(f"{archive} has no plan called {short(label or '')} for this patient; it has {shown}. Check the label.")
 
 
 PlanName = Union[str, Plan, None]

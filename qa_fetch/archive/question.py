@@ -14,7 +14,7 @@ from ..kinds import Kind
 from ..shelf import Reference
 from .candidates import Candidates
 from .fetching import Fetcher
-from .images import Images, Plan
+from .images import Images, Plan, short
 from .plans import PlanName
 from .sessions import Session, Wanted
 from .when import When, clock, in_words, span
@@ -99,7 +99,7 @@ class Question:
         return "".join(" " + word for word in words)
 
     def _says(self, plan: Optional[Plan]) -> str:
-        return self.kind.says + (f" for plan {plan.label or plan.uid}" if plan is not None else "")
+        return self.kind.says + (f" for plan {short(plan.label) or plan.uid}" if plan is not None else "")
 
     def _plan(self, fetcher: Fetcher, budget: Budget) -> Optional[Plan]:
         if self.plan is None or isinstance(self.plan, Plan):

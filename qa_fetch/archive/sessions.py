@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..kinds import Kind
 from ..part10 import clean_uid
 from ..shelf import Reference
+from .readable import readable
 from .when import TIME_KEYWORDS, acquired, parse_date, parse_time
 
 # Two images of one series this far apart were not taken in one sitting: some systems append every day's images to
@@ -50,12 +51,12 @@ class Wanted:
 
     def fits(self, dataset: Any, *, whole: bool) -> Optional[bool]:
         """True, False, or None when an answer does not say enough."""
-        verdicts = [self.kind.fits(dataset, whole=whole), self._of_plan(dataset, whole)]
+        verdicts = [self.kind.fits(dataset, whole=whole), self.of_plan(dataset, whole)]
         if False in verdicts:
             return False
         return None if None in verdicts else True
 
-    def _of_plan(self, dataset: Any, whole: bool) -> Optional[bool]:
+    def of_plan(self, dataset: Any, whole: bool) -> Optional[bool]:
         if self.plan is None:
             return True
         items = dataset.get("ReferencedRTPlanSequence")
@@ -78,10 +79,17 @@ class Image:
         return acquired(self.row)
 
     @property
+    def number(self) -> int:
+        """The InstanceNumber; 0 where there is none, or none that is one number."""
+        try:
+            return int(str(self.row.get("InstanceNumber") or 0))
+        except ValueError:
+            return 0
+
+    @property
     def order(self) -> tuple[Any, ...]:
         """The order within a session: by time, then by number."""
-        number = self.row.get("InstanceNumber")
-        return (self.taken or _EARLIEST, int(number) if number not in (None, "") else 0, self.reference.instance)
+        return (self.taken or _EARLIEST, self.number, self.reference.instance)
 
     @property
     def timed(self) -> bool:
@@ -100,6 +108,7 @@ class Image:
 
 def image(row: Any) -> Image:
     """An image from an archive's answer."""
+    row = readable(row)
     reference = Reference(
         study=clean_uid(row.get("StudyInstanceUID") or ""),
         series=clean_uid(row.get("SeriesInstanceUID") or ""),
@@ -189,7 +198,7 @@ def _fitting(
     unclear = [found for found in maybe if not found.timed or wanted.fits(found.row, whole=False) is None]
     if unclear and one_plan_per_series and wanted.plan is not None:
         look(unclear[:1])
-        if not wanted._of_plan(unclear[0].row, whole=True):
+        if not wanted.of_plan(unclear[0].row, whole=True):
             return []
     if unclear:
         look([found for found in unclear if not found.whole])

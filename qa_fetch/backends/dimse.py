@@ -13,7 +13,7 @@ from pynetdicom.presentation import build_context
 from .. import part10
 from ..budget import Budget
 from ..config import ArchiveConfig
-from ..errors import BadArchive, ConnectionFailed, QAFetchError, Refused
+from ..errors import BadArchive, ConfigError, ConnectionFailed, QAFetchError, Refused
 from ..matching import Value, matches, query
 from ..shelf import Claim, Reference
 from . import Local, Sent, Step, receiver
@@ -141,6 +141,11 @@ class DimseBackend:
 
     def _walk(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """The hierarchical way: each level on its own, below each entity found above."""
+        if not only("PATIENT", keys) and not only("STUDY", keys):
+            raise ConfigError(
+                f"{self.name} looks for nothing below its studies unless it is told where. "
+                "Give PatientID or StudyInstanceUID as well."
+            )
         parents: list[Any] = [query(level, {})]
         del parents[0].QueryRetrieveLevel
         for step in (*above(level), level):
