@@ -12,7 +12,7 @@ from peers.course import Course
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees the machine's configuration or shelf, and none leaves anything there."""
     for variable in ("CONFIG", "DEFAULT", "BUDGET", "AE_TITLE", "PORT", "HOST"):
         monkeypatch.delenv(f"QA_FETCH_{variable}", raising=False)
@@ -21,9 +21,9 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     # The locks on ports lie in the temporary folder; children get the same one.
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    temporary = str(tmp_path_factory.mktemp("tmp"))
+    monkeypatch.setenv("TMPDIR", temporary)
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
     # What this process found out about an archive must not be believed of another on the same port.
     monkeypatch.setattr("qa_fetch.backends.dimse._learned", {})
     yield

@@ -85,8 +85,11 @@ class Sockets:
     def close(self, *, only_dead: bool = False) -> None:
         """Close what pynetdicom leaves open when a peer resets the connection."""
         for association in list(self._open):
-            if not only_dead or not association.is_alive():
-                self._open.pop(association).close()
+            # A thread without an identity has not begun yet: its connection is new, not over.
+            if not only_dead or (association.ident is not None and not association.is_alive()):
+                connection = self._open.pop(association, None)
+                if connection is not None:  # else another thread was faster
+                    connection.close()
 
 
 def _set_option(connection: socket.socket, option: int) -> None:

@@ -163,11 +163,14 @@ def test_a_level_that_the_root_does_not_have_is_refused(library: NodeProcess, le
 
 
 def test_a_query_stops_when_it_is_cancelled(library: NodeProcess) -> None:
-    """C-CANCEL after the first answer ends the query with 0xFE00."""
+    """C-CANCEL after the first answer ends the query with 0xFE00, unless the last answer was faster than it."""
     keys = {"SOPInstanceUID": "", "NumberOfPatientRelatedInstances": ""}
-    result = client.find(library.port, "IMAGE", keys, cancel_after=1)
-    assert result.status == 0xFE00
-    assert 1 <= len(result.answers) < 10
+    for _ in range(20):
+        result = client.find(library.port, "IMAGE", keys, cancel_after=1)
+        assert (result.status, len(result.answers) < 10) in ((0xFE00, True), (0, False))
+        if result.status == 0xFE00:
+            return
+    pytest.fail("the node answered 20 cancelled queries to their end")
 
 
 def test_hostile_keys_find_nothing_and_break_nothing(library: NodeProcess) -> None:
