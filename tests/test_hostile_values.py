@@ -162,7 +162,16 @@ def test_only_a_uid_is_fetched_by_uid(name: str, course: Course, way_back: dict[
         assert double.requests == []
 
 
-BAD_UIDS = ["1.2.abc", "../../../../evil", "..\\..\\..\\evil", "/tmp/qa_fetch-evil", "1.2\x003.4", "1" * 65, "Ü.1", "CON"]
+BAD_UIDS = [
+    "1.2.abc",
+    "../../../../evil",
+    "..\\..\\..\\evil",
+    "/tmp/qa_fetch-evil",
+    "1.2\x003.4",
+    "1" * 65,
+    "Ü.1",
+    "CON",
+]
 
 
 @pytest.mark.parametrize("way", ["get", "move", "folder"])
@@ -250,9 +259,7 @@ def test_a_plan_label_with_line_breaks_and_colours_stays_on_one_line(way_back: d
     assert message.startswith("SCRIPTED has no plan called WL_6X for this patient; it has ")
 
 
-def test_what_is_sent_by_hand_under_a_hostile_name_stays_in_the_inbox(
-    way_back: dict[str, Any], tmp_path: Path
-) -> None:
+def test_what_is_sent_by_hand_under_a_hostile_name_stays_in_the_inbox(way_back: dict[str, Any], tmp_path: Path) -> None:
     """`qa-fetch receive --to` names files itself."""
     images = list(session(plan("WL_6X"), WHEN, images=len(BAD_UIDS)).images)
     for one, name in zip(images, BAD_UIDS):

@@ -1,4 +1,4 @@
-"""The shelf: a set's folder holds exactly its files, what somebody changed is noticed, and a repeat costs no network."""
+"""The shelf: a set's folder holds exactly its files, a change by hand is noticed, and a repeat costs no network."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 def put(shelf: Shelf, datasets: Sequence[Any]) -> list[str]:
     """Put objects on a shelf as a backend does; their UIDs."""
-    references = [
-        Reference(one.StudyInstanceUID, one.SeriesInstanceUID, str(one.SOPInstanceUID)) for one in datasets
-    ]
+    references = [Reference(one.StudyInstanceUID, one.SeriesInstanceUID, str(one.SOPInstanceUID)) for one in datasets]
     with shelf.claim(references, Budget(5)) as claim:
         for one in datasets:
             claim.take(one.SOPClassUID, str(one.SOPInstanceUID), IMPLICIT, part10.encode(one, IMPLICIT))
@@ -213,9 +211,7 @@ def test_whoever_writes_into_every_folder_is_told_to_stop(shelf: Shelf, course: 
     assert not caught.value.retriable
 
 
-def test_without_hard_links_sets_are_copies(
-    shelf: Shelf, course: Course, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_hard_links_sets_are_copies(shelf: Shelf, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAT sticks and some network shares have none."""
 
     def no_links(*_: object) -> None:

@@ -144,6 +144,19 @@ def test_prune_removes_what_was_not_used_for_so_long(archive: Archive, root: Pat
     assert prune(root, older_than_days=90).removed == []
 
 
+def test_prune_leaves_what_a_user_put_beside_the_images(archive: Archive, root: Path) -> None:
+    """A report that somebody wrote into a set's folder is theirs."""
+    images = _portal(archive)
+    report = images.folder / "report.pdf"
+    report.write_text("mine")
+    _age(images, 2 * DAY)
+    prune(root, older_than_days=1)
+    assert [path.name for path in images.folder.iterdir()] == ["report.pdf"]
+    assert report.read_text() == "mine"
+    again = _portal(archive)
+    assert (len(again), again.folder != images.folder) == (4, True)
+
+
 def test_what_was_pruned_is_fetched_again(archive: Archive, root: Path) -> None:
     """A shelf is a convenience: losing it costs a transfer and nothing else, for settled answers too."""
     old = _portal(archive, 20)

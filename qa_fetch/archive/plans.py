@@ -10,6 +10,7 @@ from ..errors import Ambiguous, ConfigError, NotFound
 from .images import Plan, short
 
 LONGEST_LABEL = 16  # RTPlanLabel is a short string; what is longer can only be a UID
+_ROOM = 220  # characters for candidates in a message, which has to fit into QATrack+'s tooltip
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+\Z")
 
 PLAN_KEYWORDS = (
@@ -94,8 +95,11 @@ def _called(label: Optional[str]) -> str:
 
 
 def _listed(plans: Sequence[Plan]) -> str:
-    shown = "; ".join(str(plan) for plan in plans[:3])
-    return shown + (f"; and {len(plans) - 3} more" if len(plans) > 3 else "")
+    count = 2
+    while count < len(plans) and sum(len(str(plan)) + 2 for plan in plans[: count + 1]) <= _ROOM:
+        count += 1
+    shown = "; ".join(str(plan) for plan in plans[:count])
+    return shown + (f"; and {len(plans) - count} more" if len(plans) > count else "")
 
 
 def _how_to_choose(pick: Optional[str], approved: Optional[bool]) -> str:
@@ -114,7 +118,7 @@ def _no_such_plan(plans: Sequence[Plan], label: Optional[str], archive: str) -> 
             f"{archive} shows no plan for this patient. Check the patient ID, and what this AE title may see."
         )
     shown = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
-    return NotFound(f"{archive} has no plan called {short(label or '')} for this patient; it has {shown}. Check the label.")
+    return NotFound(f"{archive} has no plan {_called(label)} for this patient; it has {shown}. Check the label.")
 
 
 PlanName = Union[str, Plan, None]

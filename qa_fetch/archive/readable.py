@@ -30,7 +30,10 @@ def readable(dataset: Any, *, header: bool = False) -> Any:
         except KeyError:
             continue  # a private attribute: nobody here looks at it
         try:
-            for item in dataset[tag].value if dataset[tag].VR == "SQ" else ():
+            element = dataset[tag]
+            if element.VR != "SQ" and element.keyword in _LOOKED_INTO:
+                raise ValueError
+            for item in element.value if element.VR == "SQ" else ():
                 readable(item)
         except (BytesLengthException, *_RUBBISH):
             del dataset[tag]

@@ -26,9 +26,10 @@ from pynetdicom.presentation import AllStoragePresentationContexts, build_contex
 
 from .. import part10
 from ..budget import Budget
-from ..errors import BadArchive, ConnectionFailed, Incomplete
+from ..errors import BadArchive, ConnectionFailed, Incomplete, QAFetchError
 from ..locks import FileLock
 from ..shelf import Claim, Taken
+from ..shelf.disk import sentences
 from . import Local
 from .reactor import Sockets
 from .storage import TRANSFER_SYNTAXES
@@ -178,13 +179,18 @@ class Standing:
                 f"port {self._local.port} is held by another qa_fetch process. "
                 "Wait until its transfer ends, stop that receiver, or choose another port."
             )
-        receiver = _bind(self._local, self._route)
-        if receiver is None:
+        try:
+            with sentences(self._local.shelf, "receiving"):
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                note = {"pid": os.getpid(), "ae_title": self._local.ae_title}
+                self._state.write_text(json.dumps(note), encoding="utf-8")
+            receiver = _bind(self._local, self._route)
+            if receiver is None:
+                raise _port_taken(self._local, Budget(0))
+        except QAFetchError:
             self._lock.release()
-            raise _port_taken(self._local, Budget(0))
+            raise
         self._receiver = receiver
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._state.write_text(json.dumps({"pid": os.getpid(), "ae_title": self._local.ae_title}), encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -280,11 +286,13 @@ def want(local: Local, claim: Claim) -> Iterator[Want]:
     """Ask the always-on receiver for the objects of a claim for the length of a block."""
     state = _state_folder(local.shelf, local.port)
     _sweep(state)
-    folder = Path(tempfile.mkdtemp(prefix="want-", dir=state))
+    with sentences(local.shelf, "receiving"):
+        folder = Path(tempfile.mkdtemp(prefix="want-", dir=state))
     try:
-        draft = folder / "wanted.part"
-        draft.write_text("\n".join(reference.instance for reference in claim.missing), encoding="utf-8")
-        draft.replace(folder / "wanted")
+        with sentences(local.shelf, "receiving"):
+            draft = folder / "wanted.part"
+            draft.write_text("\n".join(reference.instance for reference in claim.missing), encoding="utf-8")
+            draft.replace(folder / "wanted")
         asked = Want(folder, claim)
         yield asked
         asked.collect()

@@ -103,7 +103,7 @@ def add_shelf(commands: Any) -> None:
         summary="look after the objects that were fetched: list, prune, verify",
         example="  qa-fetch shelf prune --older-than 90 --dry-run",
     )
-    made.add_argument("action", choices=("list", "prune", "verify"))
+    made.add_argument("action", choices=("list", "prune", "verify"), help="show the sets, make room, or read all again")
     made.add_argument("--older-than", metavar="DAYS", type=float, help="prune what has not been used for so long")
     made.add_argument("--max-size", metavar="GB", type=float, help="prune the longest unused until it fits")
     made.add_argument("--dry-run", action="store_true", help="only say what prune would remove")

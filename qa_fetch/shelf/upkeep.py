@@ -115,8 +115,7 @@ def prune(
         for entry in doomed:
             report.removed.append(entry.folder)
             if not dry_run:
-                remove_file(_manifest_of(entry.folder))
-                _remove(entry.folder)
+                _remove_set(entry.folder)
         for path in loose:
             report.freed += path.stat().st_size if path.is_file() else 0
             report.removed.append(path)
@@ -151,6 +150,16 @@ def _used(path: Path) -> float:
 
 def _manifest_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".json")
+
+
+def _remove_set(folder: Path) -> None:
+    """Take a set away, but not what somebody else put into its folder."""
+    described = (read_json(_manifest_of(folder)) or {}).get("files", [])
+    remove_file(_manifest_of(folder))
+    for item in described:
+        remove_file(folder / item["name"])
+    with contextlib.suppress(OSError):  # somebody's own file is still there, or another process was faster
+        folder.rmdir()
 
 
 def _remove(path: Path) -> None:
