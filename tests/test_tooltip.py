@@ -66,6 +66,7 @@ def test_a_wrong_kind(course_files: Path) -> None:
     assert line.startswith("ConfigError: 'portals' is not a kind of object. Use one of portal, portal_dose,")
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pynetdicom 3 leaves it to the collector
 def test_a_closed_port() -> None:
     """ConnectionFailed."""
     port = free_port()

@@ -220,17 +220,9 @@ def connect(
     )
     if not association.is_established:
         sockets.close()
-        _close_refused(association)
         raise _why_not(association, archive, local, rejection, budget)
     _log.info("%s: association opened", archive.name)
     return Link(association, archive, local, sockets)
-
-
-def _close_refused(association: Any) -> None:
-    """pynetdicom 3 leaves the socket of a connection that was refused to the garbage collector."""
-    transport = association.dul.socket
-    if transport is not None and transport.socket is not None:
-        transport.socket.close()
 
 
 def _why_not(
