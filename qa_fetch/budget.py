@@ -12,6 +12,10 @@ class Budget:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
+    def renew(self) -> None:
+        """Begin again: another step of a long iteration, between which the caller took its own time."""
+        self._end = time.monotonic() + self.seconds
+
     def left(self) -> float:
         """Seconds that remain; never negative."""
         return max(0.0, self._end - time.monotonic())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -71,6 +72,17 @@ def test_the_right_images_come_whatever_the_archive_does(course: Course, lies: d
     """None of these habits changes the answer."""
     with lying(course, **lies) as (_, open_it):
         assert _newest(open_it(retrieve=way)) == course.newest.uids
+
+
+def test_a_caller_may_take_its_time_between_sessions(course: Course) -> None:
+    """Each session has a budget of its own, and a connection that went idle meanwhile is opened again."""
+    with lying(course, omits=("ReferencedRTPlanSequence", "AcquisitionTime"), relational=False) as (_, open_it):
+        archive = open_it(budget=2.0, timeout=1.0)
+        found = []
+        for images in archive.images(PATIENT, plan=str(course.wl.SOPInstanceUID)):
+            found.append(list(images.uids))
+            time.sleep(2.1)
+        assert found == [session.uids for session in reversed(course.sessions)]
 
 
 def test_a_stray_object_is_refused_and_not_kept(course: Course, tmp_path: Any) -> None:

@@ -70,7 +70,8 @@ class Question:
         plan = self._plan(fetcher, budget)
         sessions = self._candidates(fetcher, plan, budget).all(*span(*self.when))
         for session in sessions:
-            yield self._bring(fetcher, plan, session, Budget(seconds))
+            yield self._bring(fetcher, plan, session, budget)
+            budget.renew()
 
     def _found(self, fetcher: Fetcher, plan: Optional[Plan], budget: Budget) -> Session:
         low, high = span(*self.when)

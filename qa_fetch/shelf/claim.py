@@ -10,16 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Optional, Union
+from typing import Optional, Protocol, Union
 
 from .. import part10
 from ..budget import Budget
 from ..errors import BadArchive, Incomplete, QAFetchError
 from ..locks import FileLock
 from .disk import make_folder, remove_file, sentences, write_atomically
-
-if TYPE_CHECKING:
-    from .store import Shelf
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,32 @@ class Taken(enum.Enum):
     UNWANTED = "unwanted"
 
 
+class Place(Protocol):
+    """Where a claim keeps what arrives: a shelf."""
+
+    folder: Path
+
+    def object_path(self, uid: str) -> Path:
+        """Where the object of this UID is kept."""
+        ...
+
+    def has(self, uid: str) -> bool:
+        """Whether the object is here as it arrived."""
+        ...
+
+    def record(self, uid: str, sha256: str) -> None:
+        """Note what arrived."""
+        ...
+
+    def forget(self, uid: str) -> None:
+        """Take an object away."""
+        ...
+
+
 class Claim:
     """The right to fetch some objects into a shelf; backends call ``take`` for whatever arrives, from any thread."""
 
-    def __init__(self, shelf: Shelf, references: Sequence[Reference], budget: Budget) -> None:
+    def __init__(self, shelf: Place, references: Sequence[Reference], budget: Budget) -> None:
         self._shelf = shelf
         self._wanted = {reference.instance: reference for reference in references}
         self._budget = budget
