@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Optional
 
@@ -53,8 +54,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     given = parser().parse_args(arguments)
     try:
-        code: int = given.run(given)
-        return code
+        with warnings.catch_warnings():
+            # pydicom warns with the value at fault, which may be a patient's, and nobody asked for it here.
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
+            code: int = given.run(given)
+            return code
     except ConfigError as error:
         complain(error)
         return 2
