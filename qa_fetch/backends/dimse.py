@@ -336,6 +336,7 @@ class DimseBackend:
     def _open(self, budget: Budget, sop_classes: Sequence[str] = ()) -> Link:
         if self._link is not None and self._link.alive:
             return self._link
+        self.close()  # what a connection that was lost leaves open
         contexts = [build_context(self._models["find"]), build_context(VERIFICATION)]
         roles: list[Any] = []
         if self._archive["retrieve"] in ("auto", "move"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context, build_role
 
 from .. import part10
 
 UNCOMPRESSED = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE, part10.DEFLATED, part10.EXPLICIT_BIG)
-COMPRESSED = (
+_COMPRESSED = (
     "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
     "1.2.840.10008.1.2.4.57",  # JPEG Lossless
     "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
@@ -23,6 +24,8 @@ COMPRESSED = (
     "1.2.840.10008.1.2.4.51",  # JPEG Extended
     "1.2.840.10008.1.2.5",  # RLE Lossless
 )
+# An older pydicom does not know the newest of them, and warns of every one that it does not know.
+COMPRESSED = tuple(uid for uid in _COMPRESSED if UID(uid).is_transfer_syntax)
 TRANSFER_SYNTAXES = UNCOMPRESSED + COMPRESSED
 
 # What a radiotherapy archive holds; a C-GET must name the classes it is ready to receive, 128 at most.
