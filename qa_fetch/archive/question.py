@@ -139,7 +139,7 @@ class Question:
             return None
         plan = self.plan if isinstance(self.plan, Plan) else None
         if answer["plan"] is not None and plan is None:
-            plan = fetcher.complete(_plan_of(answer["plan"], fetcher), budget)
+            plan = fetcher.complete(_plan_of(answer["plan"]), budget)
         references = [Reference(*fields) for fields in answer["images"]]
         return fetcher.bring(references, budget, says=self._says(plan), plan=plan, wanted=self._wanted(plan))
 
@@ -159,7 +159,7 @@ def _fields(reference: Reference) -> list[str]:
     return [reference.study, reference.series, reference.instance, reference.sop_class, reference.patient]
 
 
-def _plan_of(fields: list[str], fetcher: Fetcher) -> Plan:
+def _plan_of(fields: list[str]) -> Plan:
     reference = Reference(*fields)
     return Plan(uid=reference.instance, label="", date=None, approval="", reference=reference)
 

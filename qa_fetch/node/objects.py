@@ -18,6 +18,7 @@ from django.db import transaction
 
 from .. import part10
 from ..errors import BadArchive
+from ..shelf.disk import flush_folder
 from . import headers
 from .models import Instance, Patient, ReferencedPlan, Series, Study
 
@@ -124,7 +125,7 @@ class ObjectStore:
             return
         target.parent.mkdir(exist_ok=True, mode=0o700)
         temporary.replace(target)
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
         if known is not None:
             return
         try:
@@ -153,14 +154,3 @@ def _insert(arrival: Arrival, identity: part10.Identity, header: headers.Header,
     ReferencedPlan.objects.bulk_create(
         ReferencedPlan(instance=instance, ReferencedSOPInstanceUID=uid) for uid in header.plans
     )
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut; Windows has no such call and journals names itself."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

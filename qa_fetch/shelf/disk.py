@@ -56,7 +56,7 @@ def write_atomically(target: Path, parts: Sequence[Union[bytes, memoryview]], *,
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -82,7 +82,7 @@ def remove_file(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the new name itself survive a power cut; Windows has no such call and journals names itself."""
     if os.name == "nt":
         return
