@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
 import threading
+import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
@@ -10,7 +14,8 @@ from . import part10
 from .backends import Local
 from .config import LOCAL, Config
 from .errors import ConfigError, Incomplete
-from .shelf import Taken
+from .shelf import Draft, Incoming, Piece, Taken
+from .shelf.disk import flush_folder
 
 
 def receive(
@@ -40,7 +45,7 @@ def receive(
     config
         A configuration file to read instead of the one that is found.
     """
-    from .backends.receiver import Standing
+    from .backends.standing import Standing
 
     loaded = Config.load(config)
     local = Local(
@@ -48,9 +53,10 @@ def receive(
         host=loaded.local("host").value,
         port=_given("port", port) or loaded.local("port").value,
         shelf=loaded.shelf("path").value,
+        transport=loaded.local("transport").value,
     )
     inbox = _Inbox(Path(to)) if to is not None else None
-    with Standing(local, inbox.keep if inbox is not None else None) as standing:
+    with Standing(local, inbox.begin if inbox is not None else None) as standing:
         if ready is not None:
             ready(local.ae_title, standing.port)
         (until or threading.Event()).wait()
@@ -77,19 +83,46 @@ class _Inbox:
                 f"{folder} cannot be used for what arrives ({error.strerror}). Give a folder that this user may write."
             ) from None
 
-    def keep(self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]) -> Taken:
-        identity = part10.check(dataset, transfer_syntax)
-        target = self._folder / f"{part10.file_stem(identity.sop_instance)}.dcm"
-        data = part10.file_meta(sop_class, identity.sop_instance, transfer_syntax) + bytes(dataset)
-        if target.exists():
-            return Taken.REPEATED if target.read_bytes() == data else Taken.UNWANTED
-        partial = target.with_suffix(f".{threading.get_ident()}.part")
+    def begin(self, sop_class: str, instance: str, transfer_syntax: str) -> Incoming:
+        """An object comes: where to write it."""
+        return _Kept(self._folder, sop_class, instance, transfer_syntax)
+
+
+class _Kept:
+    """An object that arrives unasked; it is on the disk before the sender is told that it is kept."""
+
+    def __init__(self, folder: Path, sop_class: str, instance: str, transfer_syntax: str) -> None:
+        self._folder = folder
+        with self._sentences():
+            self._draft = Draft(folder / f".{uuid.uuid4().hex}.part", sop_class, instance, transfer_syntax)
+
+    def write(self, pieces: Sequence[Piece]) -> None:
+        """Take more of the encoded data set."""
+        with self._sentences():
+            self._draft.write(pieces)
+
+    def finish(self) -> Taken:
+        """Keep it under its UID; a file that is there already stays."""
+        uid = self._draft.identity().sop_instance
+        target = self._folder / f"{part10.file_stem(uid)}.dcm"
+        with self._sentences():
+            if target.exists():
+                same = filecmp.cmp(target, self._draft.path, shallow=False)
+                return Taken.REPEATED if same else Taken.UNWANTED
+            self._draft.become(target, mode=0o600, flush=True)
+            self._draft.close()
+            flush_folder(self._folder)
+        return Taken.KEPT
+
+    def discard(self) -> None:
+        """Forget it, unless it is kept."""
+        self._draft.discard()
+
+    @contextlib.contextmanager
+    def _sentences(self) -> Iterator[None]:
         try:
-            partial.write_bytes(data)
-            partial.replace(target)
+            yield
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise Incomplete(
                 f"an object could not be written to {self._folder} ({error.strerror}). Free space or check permissions."
             ) from error
-        return Taken.KEPT

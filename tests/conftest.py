@@ -10,6 +10,8 @@ import pytest
 from peers import course as courses
 from peers.course import Course
 
+from qa_fetch.backends.pool import POOL
+
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -27,6 +29,7 @@ def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     # What this process found out about an archive must not be believed of another on the same port.
     monkeypatch.setattr("qa_fetch.backends.dimse._learned", {})
     yield
+    POOL.clear()  # peers that are stopped after a test must find nobody connected
 
 
 @pytest.fixture(scope="session")

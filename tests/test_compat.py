@@ -18,6 +18,7 @@ from peers.doubles import ScriptedArchive, aria
 from peers.process import LOOPBACK, free_port
 
 from qa_fetch import Archive, part10
+from qa_fetch.backends.pool import POOL
 from qa_fetch.compat import AEConfig, PynetdicomWrapper
 
 PORTAL = "ORIGINAL\\PRIMARY\\PORTAL"
@@ -298,6 +299,7 @@ def test_no_connection_is_a_connection_error(double: ScriptedArchive, out: Path)
     """When the plan is looked up, and when the images are."""
     wrapper = PynetdicomWrapper(PATIENT, "WL_6X")
     double.lies.callers = ("SOMEBODY",)
+    POOL.clear()  # an association that is open already would go on working
     sentence = (
         "aria does not know the calling AE title QATRACK. "
         "Enter QATRACK with this host's address as a known client there."

@@ -183,7 +183,7 @@ def test_what_nobody_asked_for_is_refused_unless_there_is_a_place_for_it(
     assert counted == [(0, 3)]
     assert outcome == {
         f"{TITLE} does not allow QA_FETCH to do this (C-STORE 0x0124). "
-        "Ask its administrator to grant C-STORE to that AE title."
+        "Ask its administrator to grant C-STORE to that AE title"
     }
     with _standing(port, to=tmp_path / "inbox") as counted:
         assert {sent.problem for sent in _sent(sender, files)} == {""}

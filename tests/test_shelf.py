@@ -18,7 +18,7 @@ from peers.doubles import ScriptedArchive
 from qa_fetch import Archive, Incomplete, part10
 from qa_fetch.budget import Budget
 from qa_fetch.locks import FileLock
-from qa_fetch.shelf import Reference, Shelf
+from qa_fetch.shelf import Reference, Shelf, take
 
 IMPLICIT = part10.IMPLICIT_LITTLE
 
@@ -34,7 +34,7 @@ def put(shelf: Shelf, datasets: Sequence[Any]) -> list[str]:
     references = [Reference(one.StudyInstanceUID, one.SeriesInstanceUID, str(one.SOPInstanceUID)) for one in datasets]
     with shelf.claim(references, Budget(5)) as claim:
         for one in datasets:
-            claim.take(one.SOPClassUID, str(one.SOPInstanceUID), IMPLICIT, part10.encode(one, IMPLICIT))
+            take(claim.begin, one.SOPClassUID, str(one.SOPInstanceUID), IMPLICIT, part10.encode(one, IMPLICIT))
     return [reference.instance for reference in references]
 
 

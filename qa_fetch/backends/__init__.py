@@ -42,6 +42,7 @@ class Local:
     host: str
     port: int
     shelf: Path
+    transport: str = "own"
 
 
 class Backend(Protocol):
@@ -75,7 +76,12 @@ class Backend(Protocol):
         ...
 
 
-_BUILT_IN = {"dimse": ("dimse", "DimseBackend"), "folder": ("folder", "FolderBackend")}
+_BUILT_IN = {
+    "dimse": ("dimse", "DimseBackend"),
+    "dicomweb": ("dicomweb", "DicomWebBackend"),
+    "orthanc": ("orthanc", "OrthancBackend"),
+    "folder": ("folder", "FolderBackend"),
+}
 
 
 def open_backend(archive: ArchiveConfig, config: Config) -> Backend:
@@ -85,6 +91,7 @@ def open_backend(archive: ArchiveConfig, config: Config) -> Backend:
         host=config.local("host").value,
         port=archive.options.get("local_port") or config.local("port").value,
         shelf=config.shelf("path").value,
+        transport=archive.options.get("transport") or config.local("transport").value,
     )
     if archive.kind in _BUILT_IN:
         module, name = _BUILT_IN[archive.kind]

@@ -9,8 +9,8 @@ from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import NotFound, QAFetchError, Refused
 from ..matching import Value, query
-from . import Local, Step, receiver
-from .link import Link, reach, refusal, resolve
+from . import Local, Step, receiver, standing
+from .link import Link, Sentences, reach, resolve
 
 # A UID that names nothing: a C-MOVE for it shows whether the destination is known, and moves no image.
 _NOTHING = "2.25.1"
@@ -42,7 +42,7 @@ def steps(backend: Diagnosed, archive: ArchiveConfig, local: Local, budget: Budg
         yield Step("name", False, error.message)
         return
     try:
-        reach(host, port, budget.at_most(archive["timeout"]))
+        reach(host, port, budget.at_most(archive["timeout"])).close()
         yield Step("port", True, f"something listens on {host} port {port}")
     except QAFetchError as error:
         yield Step("port", False, error.message)
@@ -81,7 +81,7 @@ def steps(backend: Diagnosed, archive: ArchiveConfig, local: Local, budget: Budg
 def _way_back(backend: Diagnosed, archive: ArchiveConfig, local: Local, budget: Budget) -> Step:
     """Whether the archive knows us as a destination, found out without moving anything."""
     who = f"{local.ae_title} at port {local.port}"
-    if receiver.standing_at(local):
+    if standing.standing_at(local):
         kind = "the always-on receiver is running"
     else:
         problem = receiver.try_port(local, budget)
@@ -93,7 +93,7 @@ def _way_back(backend: Diagnosed, archive: ArchiveConfig, local: Local, budget: 
         identifier = query("STUDY", {"StudyInstanceUID": _NOTHING})
         code, _ = link.move(identifier, backend.models["move"], local.ae_title, budget, lambda: False)
         if code == 0xA801:
-            raise refusal(archive, local, "C-MOVE", code)
+            raise Sentences(archive, local).refusal("C-MOVE", code)
         if code != 0x0000:
             says = f"it answers a C-MOVE of nothing with 0x{code:04X}, which does not show whether it knows {who}"
             return Step("retrieve", None, f"{says}; {kind}")

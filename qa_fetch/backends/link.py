@@ -1,34 +1,25 @@
-"""One association with a DICOM archive, and the cures for what pynetdicom leaves open."""
+"""One association with a DICOM archive, whichever transport carries it, and what to say when it fails."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import socket
-from collections.abc import Iterator, Sequence
-from typing import Any, Callable, Optional
-
-from pynetdicom import _config as pynetdicom_config
-from pynetdicom import evt
-from pynetdicom.ae import ApplicationEntity
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional, Protocol
 
 from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed, Refused, dimse_refusal
+from ..shelf import Route
 from . import Local
-from .reactor import Checkpoint, Sockets
-
-_log = logging.getLogger("qa_fetch.dimse")
 
 PENDING = (0xFF00, 0xFF01)
 
 # Seconds that an archive may be silent in a transfer: it speaks once an object, and one can be a gigabyte.
-_TRANSFER = 60.0
+TRANSFER = 60.0
 
-# pynetdicom writes identifiers of queries into its log by default, and every step of every message.
-pynetdicom_config.LOG_REQUEST_IDENTIFIERS = False
-pynetdicom_config.LOG_RESPONSE_IDENTIFIERS = False
-pynetdicom_config.LOG_HANDLER_LEVEL = "none"
+Stop = Callable[[], bool]
 
 _REJECTIONS = {
     (1, 3): "does not know the calling AE title {ours}. Enter {ours} with this host's address as a known client there",
@@ -39,215 +30,161 @@ _REJECTIONS = {
 }
 
 
-class Link:
-    """An open association; made by ``connect``."""
+@dataclass(frozen=True)
+class Purpose:
+    """What an association is for: services asked of the peer, classes of objects that it may send, and our objects."""
 
-    def __init__(self, association: Any, archive: ArchiveConfig, local: Local, sockets: Sockets) -> None:
-        self.association = association
-        self._sockets = sockets
-        self._archive = archive
-        self._local = local
+    services: tuple[str, ...]
+    receiving: tuple[str, ...] = ()
+    sending: tuple[tuple[str, tuple[str, ...]], ...] = ()  # SOP classes, each with transfer syntaxes
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An object to be sent: what it is, and its encoded data set where it lies."""
+
+    path: Path
+    sop_class: str
+    sop_instance: str
+    transfer_syntax: str
+    dataset: memoryview
+
+
+class Link(Protocol):
+    """An open association with an archive; for one thread at a time."""
+
+    purpose: Purpose
+    handshake: float  # seconds that the archive took to agree: no round trip is longer; 0 where it was not measured
+    reused: bool  # it was opened for an earlier call, and the peer may have closed it meanwhile
 
     def accepts(self, sop_class: str) -> bool:
         """Whether the archive offers this service or object class."""
-        return any(context.abstract_syntax == sop_class for context in self.association.accepted_contexts)
+        ...
 
     @property
     def alive(self) -> bool:
         """Whether the association can still be used."""
-        return bool(self.association.is_established)
-
-    @contextlib.contextmanager
-    def _parked(self, budget: Budget, *, patience: float = 0.0) -> Iterator[None]:
-        """Hold pynetdicom's reactor thread at its gate, so that it takes no answer of ours."""
-        association = self.association
-        gate = association._reactor_checkpoint
-        gate.clear()
-        try:
-            while not gate.until_parked(0.05):
-                if not association.is_alive() or budget.spent:
-                    raise self.lost()
-            association.dimse_timeout = max(0.1, budget.at_most(max(patience, self._archive["timeout"])))
-            yield
-        finally:
-            gate.set()
+        ...
 
     def find(
         self, identifier: Any, model: str, budget: Budget, give_up: Optional[Callable[[Any], bool]] = None
     ) -> Optional[list[Any]]:
         """All answers to a C-FIND, or None if one of them made ``give_up`` true; raises rather than return some."""
-        rows: list[Any] = []
-        with self._parked(budget):
-            for status, row in self.association.send_c_find(identifier, model):
-                code = self._status(status, "C-FIND", budget)
-                if code in PENDING:
-                    if row is None:
-                        self.abort()
-                        raise BadArchive(
-                            f"{self._archive.name} sent an answer to a query that cannot be decoded, so none is used. "
-                            "Report it to the archive's administrator."
-                        )
-                    if give_up is not None and give_up(row):
-                        self.abort()
-                        return None
-                    rows.append(row)
-                elif code != 0x0000:
-                    raise refusal(self._archive, self._local, "C-FIND", code)
-                if budget.spent:
-                    self.abort()
-                    raise self.late(f"{len(rows)} answers to a query had come")
-        return rows
+        ...
 
-    def move(
-        self, identifier: Any, model: str, destination: str, budget: Budget, stop: Callable[[], bool]
-    ) -> tuple[int, int]:
+    def move(self, identifier: Any, model: str, destination: str, budget: Budget, stop: Stop) -> tuple[int, int]:
         """A C-MOVE to its end: its status and how many objects the archive says it has sent."""
-        with self._parked(budget, patience=_TRANSFER):
-            return self._transfer("C-MOVE", self.association.send_c_move(identifier, destination, model), budget, stop)
+        ...
 
-    def get(self, identifier: Any, model: str, budget: Budget, stop: Callable[[], bool]) -> tuple[int, int]:
-        """A C-GET to its end: its status and how many objects the archive says it has sent."""
-        with self._parked(budget, patience=_TRANSFER):
-            return self._transfer("C-GET", self.association.send_c_get(identifier, model), budget, stop)
+    def get(self, identifier: Any, model: str, budget: Budget, stop: Stop, route: Route) -> tuple[int, int]:
+        """A C-GET to its end, its objects handed to ``route``: its status and how many objects were sent."""
+        ...
 
-    def _transfer(
-        self, service: str, responses: Iterator[Any], budget: Budget, stop: Callable[[], bool]
-    ) -> tuple[int, int]:
-        completed, code = 0, 0x0000
-        for status, _ in responses:
-            code = self._status(status, service, budget)
-            completed = int(status.get("NumberOfCompletedSuboperations") or completed)
-            if code in PENDING and (budget.spent or stop()):
-                self.abort()
-                break
-        return code, completed
-
-    def store(self, path: Any, budget: Budget) -> int:
-        """Send one file; the status that the archive gave."""
-        with self._parked(budget):
-            return self._status(self.association.send_c_store(path), "C-STORE", budget)
+    def store(self, outgoing: Outgoing, budget: Budget) -> Optional[int]:
+        """Send one object: the status that the archive gave; None where it accepts no encoding of it that we have."""
+        ...
 
     def echo(self, budget: Budget) -> int:
         """A C-ECHO; the status that the archive gave."""
-        with self._parked(budget):
-            return self._status(self.association.send_c_echo(), "C-ECHO", budget)
-
-    def _status(self, status: Any, service: str, budget: Budget) -> int:
-        """The code of a response; an empty one means that none came."""
-        if "Status" in status:
-            return int(status.Status)
-        if budget.spent:
-            self.abort()
-            raise self.late(f"the {service} was not answered")
-        raise self.lost()
-
-    def lost(self) -> ConnectionFailed:
-        """The error for an association that ended in the middle of something."""
-        return ConnectionFailed(
-            f"{self._archive.name} dropped the connection or stopped answering. Try again; if it happens again, "
-            f"check that it knows {self._local.ae_title} as a client, and run: qa-fetch echo {self._archive.name}."
-        )
-
-    def late(self, so_far: str) -> ConnectionFailed:
-        """The error for a budget that ran out."""
-        return ConnectionFailed(
-            f"{self._archive.name} took longer than the time budget allows: {so_far}. "
-            "Call again, or allow more with budget=."
-        )
+        ...
 
     def release(self) -> None:
         """End the association in good order."""
-        if self.association.is_established:
-            self.association.release()
-        self._sockets.close()
+        ...
 
     def abort(self) -> None:
         """End the association at once."""
-        if self.association.is_established:
-            self.association.abort()
-        self._sockets.close()
+        ...
 
 
-def refusal(archive: ArchiveConfig, local: Local, service: str, status: int) -> Refused:
-    """The error for a status with which an archive refused."""
-    return dimse_refusal(service, status, archive=archive.name, ae_title=local.ae_title, port=local.port)
+@dataclass(frozen=True)
+class Sentences:
+    """What to say when an archive's association fails."""
 
+    archive: ArchiveConfig
+    local: Local
 
-def connect(
-    archive: ArchiveConfig,
-    local: Local,
-    contexts: Sequence[Any],
-    budget: Budget,
-    *,
-    roles: Sequence[Any] = (),
-    on_store: Optional[Callable[[Any], int]] = None,
-) -> Link:
-    """Open an association.
-
-    Parameters
-    ----------
-    archive, local
-        The two ends.
-    contexts
-        Presentation contexts to propose.
-    budget
-        What is left of the call's time.
-    roles
-        SCP/SCU role selection items, for C-GET.
-    on_store
-        Takes the C-STORE requests that a C-GET brings.
-    """
-    rejection: list[tuple[int, int]] = []
-    sockets = Sockets()
-
-    def on_answer(event: Any) -> None:
-        if getattr(event.primitive, "result_source", None) is not None and event.primitive.result:
-            rejection.append((event.primitive.result_source, event.primitive.diagnostic))
-
-    handlers: list[Any] = [*sockets.handlers, (evt.EVT_CONN_OPEN, Checkpoint.install), (evt.EVT_ACSE_RECV, on_answer)]
-    if on_store is not None:
-        handlers.append((evt.EVT_C_STORE, on_store))
-    entity = ApplicationEntity(ae_title=local.ae_title)
-    entity.connection_timeout = entity.acse_timeout = max(0.1, budget.at_most(archive["timeout"]))
-    entity.dimse_timeout = entity.network_timeout = max(0.1, budget.at_most(archive["timeout"]))
-    association = entity.associate(
-        archive["host"],
-        archive["port"],
-        contexts=list(contexts),
-        ae_title=archive["ae_title"],
-        ext_neg=list(roles),
-        evt_handlers=handlers,
-    )
-    if not association.is_established:
-        sockets.close()
-        raise _why_not(association, archive, local, rejection, budget)
-    _log.info("%s: association opened", archive.name)
-    return Link(association, archive, local, sockets)
-
-
-def _why_not(
-    association: Any, archive: ArchiveConfig, local: Local, rejection: list[tuple[int, int]], budget: Budget
-) -> Exception:
-    """Find out why no association came about, for a sentence that names the cure."""
-    name, host, port = archive.name, archive["host"], archive["port"]
-    if rejection:
-        says = _REJECTIONS.get(
-            rejection[0], "rejected the association without a usable reason. Its log says why"
-        ).format(ours=local.ae_title, theirs=archive["ae_title"])
-        return Refused(f"{name} {says}.", retriable=rejection[0][0] == 3)
-    try:
-        resolve(host, port)
-        reach(host, port, budget.at_most(archive["timeout"]))
-    except ConnectionFailed as error:
-        return ConnectionFailed(f"{name}: {error.message}", retriable=error.retriable)
-    if association.is_aborted:
-        return Refused(
-            f"{name} at {host}:{port} broke off the association while it was negotiated. "
-            f"Its log says why; check that it knows {local.ae_title} and speaks DICOM without TLS on this port."
+    def lost(self) -> ConnectionFailed:
+        """For an association that ended in the middle of something."""
+        return ConnectionFailed(
+            f"{self.archive.name} dropped the connection or stopped answering. Try again; if it happens again, "
+            f"check that it knows {self.local.ae_title} as a client, and run: qa-fetch echo {self.archive.name}."
         )
-    return ConnectionFailed(
-        f"{name}: {host}:{port} accepts connections but does not answer as a DICOM archive. Check host and port."
-    )
+
+    def late(self, so_far: str) -> ConnectionFailed:
+        """For a budget that ran out."""
+        return ConnectionFailed(
+            f"{self.archive.name} took longer than the time budget allows: {so_far}. "
+            "Call again, or allow more with budget=."
+        )
+
+    def unreadable(self) -> BadArchive:
+        """For an answer that is no data set."""
+        return BadArchive(
+            f"{self.archive.name} sent an answer to a query that cannot be decoded, so none is used. "
+            "Report it to the archive's administrator."
+        )
+
+    def refusal(self, service: str, status: int) -> Refused:
+        """For a status with which the archive refused."""
+        return dimse_refusal(
+            service, status, archive=self.archive.name, ae_title=self.local.ae_title, port=self.local.port
+        )
+
+    def rejected(self, source: int, reason: int) -> Refused:
+        """For an association that the archive does not want."""
+        says = _REJECTIONS.get(
+            (source, reason), "rejected the association without a usable reason. Its log says why"
+        ).format(ours=self.local.ae_title, theirs=self.archive["ae_title"])
+        return Refused(f"{self.archive.name} {says}.", retriable=source == 3)
+
+    def broken_off(self) -> Refused:
+        """For an association that the archive aborted while it was negotiated."""
+        plain = "speaks DICOM without TLS" if not self.archive["tls"] else "expects TLS and this certificate"
+        return Refused(
+            f"{self.archive.name} at {self._place} broke off the association while it was negotiated. "
+            f"Its log says why; check that it knows {self.local.ae_title} and {plain} on this port."
+        )
+
+    def no_archive(self) -> ConnectionFailed:
+        """For a port that answers, but not as a DICOM archive."""
+        return ConnectionFailed(
+            f"{self.archive.name}: {self._place} accepts connections but does not answer as a DICOM archive. "
+            "Check host and port."
+        )
+
+    def not_encrypted(self, error: Exception) -> ConnectionFailed:
+        """For a TLS handshake that failed."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return ConnectionFailed(
+                f"{self.archive.name}: the certificate of {self._place} is not trusted ({error.verify_message}). "
+                "Set ca_file to the certificate of whoever signed it, and host to the name in it.",
+                retriable=False,
+            )
+        return ConnectionFailed(
+            f"{self.archive.name}: {self._place} does not agree on an encrypted connection "
+            f"({type(error).__name__}). Check that it speaks TLS on this port, and whether it wants a certificate "
+            "of ours (certificate_file, key_file)."
+        )
+
+    def named(self, error: ConnectionFailed) -> ConnectionFailed:
+        """The error of a connection that could not be opened, with the archive's name."""
+        return ConnectionFailed(f"{self.archive.name}: {error.message}", retriable=error.retriable)
+
+    @property
+    def _place(self) -> str:
+        return f"{self.archive['host']}:{self.archive['port']}"
+
+
+def connect(archive: ArchiveConfig, local: Local, purpose: Purpose, budget: Budget) -> Link:
+    """Open an association with the transport that is configured."""
+    if local.transport == "pynetdicom":
+        from .pynetdicom_link import connect as connect_with_pynetdicom
+
+        return connect_with_pynetdicom(archive, local, purpose, budget)
+    from .wire_link import connect as connect_on_the_wire
+
+    return connect_on_the_wire(archive, local, purpose, budget)
 
 
 def resolve(host: str, port: int) -> str:
@@ -260,10 +197,11 @@ def resolve(host: str, port: int) -> str:
         ) from None
 
 
-def reach(host: str, port: int, timeout: float) -> None:
-    """Open and close a TCP connection; a clear line when nothing listens there or a firewall is in the way."""
+def reach(host: str, port: int, timeout: float) -> socket.socket:
+    """A TCP connection; a clear line when nothing listens there or a firewall is in the way."""
+    resolve(host, port)
     try:
-        socket.create_connection((host, port), timeout=max(0.1, timeout)).close()
+        return socket.create_connection((host, port), timeout=max(0.1, timeout))
     except (TimeoutError, socket.timeout):
         raise ConnectionFailed(
             f"{host} does not answer on port {port}. Check the address, and that the firewall between lets it through."

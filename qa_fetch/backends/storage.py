@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from pydicom.uid import UID
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
-from pynetdicom.presentation import build_context, build_role
 
 from .. import part10
 
+VERIFICATION = "1.2.840.10008.1.1"
 UNCOMPRESSED = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE, part10.DEFLATED, part10.EXPLICIT_BIG)
 _COMPRESSED = (
     "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
@@ -53,15 +51,15 @@ RADIOTHERAPY = (
 )
 
 
-def receiving(sop_classes: Iterable[str]) -> tuple[list[Any], list[Any]]:
-    """Contexts and roles with which a C-GET can bring objects of these classes, compressed or not."""
-    contexts, roles = [], []
-    for sop_class in sop_classes:
-        contexts.append(build_context(sop_class, list(UNCOMPRESSED)))
-        contexts.append(build_context(sop_class, list(COMPRESSED)))
-        roles.append(_receiver_role(sop_class))
-    return contexts, roles
+_STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.")
+_DICOM = "1.2.840.10008."
 
 
-def _receiver_role(sop_class: str) -> SCP_SCU_RoleSelectionNegotiation:
-    return build_role(sop_class, scp_role=True)
+def is_storage(sop_class: str) -> bool:
+    """Whether objects of this class can be stored: DICOM's own storage classes, and whatever vendors call theirs."""
+    return sop_class.startswith(_STORAGE) or bool(sop_class and not sop_class.startswith(_DICOM))
+
+
+def storage_contexts(sop_classes: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """SOP classes and transfer syntaxes with which a C-GET can bring objects of these classes, compressed or not."""
+    return [(sop_class, syntaxes) for sop_class in sop_classes for syntaxes in (UNCOMPRESSED, COMPRESSED)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable
+from urllib.parse import urlsplit
 
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SECRET = re.compile(r"password|passwd|passphrase|secret|token|credential|(^|_)(key|auth|pin)$", re.IGNORECASE)
@@ -59,6 +60,13 @@ def _port(value: Any) -> int:
     return number
 
 
+def _associations(value: Any) -> int:
+    number = _port(value)
+    if number > 32:
+        raise ValueError
+    return number
+
+
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError
@@ -102,12 +110,40 @@ def _path(value: Any) -> Path:
         raise ValueError from None  # ~ of an account without a home
 
 
+def _url(value: Any) -> str:
+    """The root of an archive's web services, without a slash at its end."""
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme.lower() not in ("http", "https") or parts.username is not None or parts.password is not None:
+        raise ValueError
+    if parts.query or parts.fragment or parts.port == 0 or not text.isascii() or set(text) & set(' \\?#"<>'):
+        raise ValueError
+    _host(parts.hostname or "")
+    return text.rstrip("/")
+
+
 AE_TITLE = "an AE title of 1 to 16 ASCII characters"
+FILE = "a file (in TOML a Windows path goes in single quotes)"
 FOLDER = "a folder (in TOML a Windows path goes in single quotes)"
 HOST = "a host name or IP address"
 PORT = "a whole number from 1 to 65535"
 SECONDS = "a number of seconds above 0"
+TRANSPORT = '"own" or "pynetdicom"'
+URL = "an http or https address without user and password"
 
+_WEB = {
+    "url": Option(URL, _url),
+    "user": Option("a user name", _text, None),
+    "password_env": Option("the name of an environment variable", _text, None),
+    "password_file": Option(FILE, _path, None),
+    "token_env": Option("the name of an environment variable", _text, None),
+    "token_file": Option(FILE, _path, None),
+    "ca_file": Option(FILE, _path, None),
+    "certificate_file": Option(FILE, _path, None),
+    "key_file": Option(FILE, _path, None),
+    "one_plan_per_series": Option("true or false", _flag, False),
+    "timeout": Option(SECONDS, _above_zero, 15.0),
+}
 _SHARED = {"budget": Option(SECONDS, _above_zero, None)}
 KINDS: dict[str, dict[str, Option]] = {
     "dimse": {
@@ -121,14 +157,24 @@ KINDS: dict[str, dict[str, Option]] = {
         "timeout": Option(SECONDS, _above_zero, 15.0),
         "local_ae_title": Option(AE_TITLE, _ae_title, None),
         "local_port": Option(PORT, _port, None),
+        "associations": Option("a whole number from 1 to 32", _associations, 8),
+        "keep_open": Option("a number of seconds from 0 up", _number, 5.0),
+        "transport": Option(TRANSPORT, _choice("own", "pynetdicom"), None),
+        "tls": Option("true or false", _flag, False),
+        "ca_file": Option(FILE, _path, None),
+        "certificate_file": Option(FILE, _path, None),
+        "key_file": Option(FILE, _path, None),
         **_SHARED,
     },
+    "dicomweb": {**_WEB, **_SHARED},
+    "orthanc": {**_WEB, **_SHARED},
     "folder": {"path": Option(FOLDER, _path), **_SHARED},
 }
 LOCAL: dict[str, Option] = {
     "ae_title": Option(AE_TITLE, _ae_title, "QA_FETCH"),
     "port": Option(PORT, _port, 11113),
     "host": Option("an address of this machine to listen on", _host, "0.0.0.0"),  # peers must be able to reach it
+    "transport": Option(TRANSPORT, _choice("own", "pynetdicom"), "own"),
 }
 SHELF: dict[str, Option] = {
     "path": Option(FOLDER, _path, None),

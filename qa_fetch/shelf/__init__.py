@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from .claim import Claim, Reference, Taken
+from .claim import Claim, Reference
+from .incoming import Draft, Incoming, Piece, Route, Taken, take
 from .store import Folder, Shelf
 from .upkeep import Entry, Report, entries, prune, verify
 
-__all__ = ["Claim", "Entry", "Folder", "Reference", "Report", "Shelf", "Taken", "entries", "prune", "verify"]
+__all__ = [
+    "Claim",
+    "Draft",
+    "Entry",
+    "Folder",
+    "Incoming",
+    "Piece",
+    "Reference",
+    "Report",
+    "Route",
+    "Shelf",
+    "Taken",
+    "entries",
+    "prune",
+    "take",
+    "verify",
+]

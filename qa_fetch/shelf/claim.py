@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import enum
+import contextlib
+import filecmp
 import hashlib
+import itertools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Optional, Protocol, Union
+from typing import Optional, Protocol
 
 from .. import part10
 from ..budget import Budget
 from ..errors import BadArchive, Incomplete, QAFetchError
 from ..locks import FileLock
-from .disk import make_folder, remove_file, sentences, write_atomically
+from .disk import checksum, make_folder, remove_file, sentences
+from .incoming import Draft, Incoming, Piece, Taken, take
+from .settling import Settler
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,6 @@ class Reference:
     instance: str
     sop_class: str = ""
     patient: str = ""
-
-
-class Taken(enum.Enum):
-    """What became of an object that arrived."""
-
-    KEPT = "kept"
-    REPEATED = "repeated"
-    UNWANTED = "unwanted"
 
 
 class Place(Protocol):
@@ -51,7 +48,7 @@ class Place(Protocol):
         """Whether the object is here as it arrived."""
         ...
 
-    def record(self, uid: str, sha256: str) -> None:
+    def record(self, uid: str, state: os.stat_result, crc32: int) -> None:
         """Note what arrived."""
         ...
 
@@ -61,14 +58,18 @@ class Place(Protocol):
 
 
 class Claim:
-    """The right to fetch some objects into a shelf; backends call ``take`` for whatever arrives, from any thread."""
+    """The right to fetch some objects into a shelf; backends hand it whatever arrives, from any thread."""
 
     def __init__(self, shelf: Place, references: Sequence[Reference], budget: Budget) -> None:
         self._shelf = shelf
         self._wanted = {reference.instance: reference for reference in references}
         self._budget = budget
         self._locks: list[FileLock] = []
+        self._stripes: list[str] = []
         self._guard = threading.Lock()
+        self._settler = Settler()
+        self._numbers = itertools.count()
+        self._here: set[str] = set()
         self._arrived: set[str] = set()
         self._welcome: set[str] = set()
         self.on_arrival: Callable[[], None] = lambda: None
@@ -78,6 +79,9 @@ class Claim:
     def __enter__(self) -> Claim:
         try:
             self._acquire()
+            with sentences(self._shelf.folder, "writing"):
+                make_folder(self._incoming)
+            self._here = {uid for uid in self._wanted if self._shelf.has(uid)}
         except BaseException:  # an exception's traceback keeps this object alive, and with it the locks taken so far
             self._release()
             raise
@@ -92,20 +96,33 @@ class Claim:
                 raise Incomplete(
                     f"another process is fetching the same objects and has not finished within {self._budget}. "
                     "Call again to go on from there.",
-                    missing=[reference.instance for reference in self.missing],
+                    missing=[uid for uid in self._wanted if not self._shelf.has(uid)],
                 )
             self._locks.append(lock)
+            self._stripes.append(stripe)
             self._sweep(stripe)
 
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
+        self._settler.finish()
         self._release()
+        if error is None and self.failure is not None:
+            raise self.failure
 
     @property
     def missing(self) -> list[Reference]:
-        """What is not on the shelf yet, in the order in which it was asked for."""
-        return [reference for uid, reference in self._wanted.items() if not self._shelf.has(uid)]
+        """What has not arrived yet, in the order in which it was asked for."""
+        return [reference for uid, reference in self._wanted.items() if uid not in self._here]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing any more."""
+        return self._wanted.keys() <= self._here
+
+    def here(self, references: Sequence[Reference]) -> int:
+        """How many of some objects are here."""
+        return sum(reference.instance in self._here for reference in references)
 
     @property
     def arrived(self) -> int:
@@ -120,87 +137,100 @@ class Claim:
         """Whether an object of this UID was asked for."""
         return instance in self._wanted
 
-    def take(self, sop_class: str, instance: str, transfer_syntax: str, dataset: Union[bytes, memoryview]) -> Taken:
-        """Check an object that arrived and keep it.
+    def begin(self, sop_class: str, instance: str, transfer_syntax: str) -> Optional[Incoming]:
+        """An object comes: where to write it; None when nobody wants it.
 
         Parameters
         ----------
         sop_class, instance
-            What the message that brought it says it is.
+            What the message that brings it says it is.
         transfer_syntax
-            How ``dataset`` is encoded; it is kept byte for byte.
-        dataset
-            The encoded data set.
-
-        Raises
-        ------
-        BadArchive
-            It is cut short, or is not what the message said.
-        Incomplete
-            The disk does not take it.
+            How its data set is encoded; it is kept byte for byte.
         """
         instance = part10.clean_uid(instance)
         if not self.wants(instance) and not self._welcome:
-            return Taken.UNWANTED
+            return None
+        path = self._incoming / f"{self._stripes[0]}-{os.getpid()}-{id(self):x}-{next(self._numbers)}.part"
+        with self.noting_failure(), sentences(self._shelf.folder, "fetching", [instance]):
+            return _Arrival(self, Draft(path, sop_class, instance, transfer_syntax), instance)
+
+    def take_file(self, path: Path) -> Taken:
+        """Copy an object that lies in a Part-10 file."""
+        with path.open("rb") as file, part10.opened(file, "an object that arrived") as whole:
+            identity = whole.identity()
+            return take(self.begin, identity.sop_class, identity.sop_instance, whole.transfer_syntax, whole.dataset)
+
+    def keep(self, draft: Draft, instance: str) -> Taken:
+        """Check an object whose last byte has come, and give it its place."""
         try:
-            identity = part10.check(dataset, transfer_syntax)
+            identity = draft.identity()
         except BadArchive as error:
             self.spoilt = error
             raise
         if not self.wants(instance) and identity.series not in self._welcome:
             return Taken.UNWANTED
-        if identity.sop_instance != instance:
-            raise self._failed(
-                BadArchive(
+        with self.noting_failure():
+            if identity.sop_instance != instance:
+                raise BadArchive(
                     "the archive sent one object under the UID of another, so none of this set is used. "
                     "Report it to the archive's administrator."
                 )
-            )
-        with self._guard:
-            meta = part10.file_meta(sop_class or identity.sop_class, instance, transfer_syntax)
-            return self._keep(instance, identity.series, meta, dataset)
+            with self._guard, sentences(self._shelf.folder, "fetching", [instance]):
+                taken = self._place(draft, instance)
+        if taken is Taken.KEPT:
+            self.on_arrival()
+        return taken
 
-    def _keep(self, instance: str, series: str, meta: bytes, dataset: Union[bytes, memoryview]) -> Taken:
+    def _place(self, draft: Draft, instance: str) -> Taken:
         target = self._shelf.object_path(instance)
-        if self._shelf.has(instance):
-            if instance in self._arrived and target.read_bytes() != meta + bytes(dataset):
+        if instance in self._here or (instance not in self._wanted and self._shelf.has(instance)):
+            if instance in self._arrived and not filecmp.cmp(target, draft.path, shallow=False):
+                self._here.discard(instance)
                 self._shelf.forget(instance)
-                raise self._failed(
-                    BadArchive(
-                        "the archive sent two different objects under one UID, so neither is used. "
-                        "Report it to the archive's administrator."
-                    )
+                raise BadArchive(
+                    "the archive sent two different objects under one UID, so neither is used. "
+                    "Report it to the archive's administrator."
                 )
             return Taken.REPEATED
-        wanted = self._wanted.get(instance)
-        stripe = _stripe((wanted.series or wanted.instance) if wanted else series)
-        temporary = self._shelf.folder / "incoming" / f"{stripe}-{os.getpid()}-{target.stem}.part"
-        try:
-            with sentences(self._shelf.folder, "fetching", [instance]):
-                make_folder(temporary.parent)
-                make_folder(target.parent)
-                remove_file(target)  # one that was changed by hand; Windows renames over no read-only file
-                write_atomically(target, [meta, dataset], temporary=temporary)
-                self._shelf.record(instance, _digest(meta, dataset))
-        except Incomplete as error:
-            raise self._failed(error) from error
+        make_folder(target.parent)
+        if os.name == "nt":
+            remove_file(target)  # Windows renames over no read-only file
+        state = draft.become(target)
+        self._here.add(instance)
         self._arrived.add(instance)
-        self.on_arrival()
+        self._settler.add(partial(self._settle, draft, instance, state))
         return Taken.KEPT
 
-    def take_file(self, path: Path) -> Taken:
-        """The same for an object that lies in a Part-10 file already."""
-        whole = part10.split(path.read_bytes(), "an object that arrived")
-        identity = whole.identity()
-        return self.take(identity.sop_class, identity.sop_instance, whole.transfer_syntax, whole.dataset)
+    def _settle(self, draft: Draft, instance: str, state: os.stat_result) -> None:
+        """In the background: an object counts when it is on the disk, and its note says so."""
+        try:
+            with self.noting_failure(), sentences(self._shelf.folder, "fetching", [instance]):
+                draft.settle()
+                self._shelf.record(instance, state, checksum(self._shelf.object_path(instance)))
+        except QAFetchError:
+            self._here.discard(instance)  # ``failure`` ends the transfer
 
-    def _failed(self, error: QAFetchError) -> QAFetchError:
-        self.failure = self.failure or error
-        return error
+    @contextlib.contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Remember what must end the whole transfer, wherever it came up."""
+        try:
+            yield
+        except QAFetchError as error:
+            self.failure = self.failure or error
+            raise
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the shelf that it belongs to."""
+        return self._shelf.folder
+
+    @property
+    def _incoming(self) -> Path:
+        return self._shelf.folder / "incoming"
 
     def _sweep(self, stripe: str) -> None:
         """Remove what a killed process left half-written: only a lock's holder writes under its stripe."""
-        for leftover in (self._shelf.folder / "incoming").glob(f"{stripe}-*.part"):
+        for leftover in self._incoming.glob(f"{stripe}-*.part"):
             leftover.unlink(missing_ok=True)
 
     def _release(self) -> None:
@@ -208,11 +238,26 @@ class Claim:
             self._locks.pop().release()
 
 
-def _digest(*parts: Union[bytes, memoryview]) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(part)
-    return whole.hexdigest()
+class _Arrival:
+    """An object that is arriving for a claim."""
+
+    def __init__(self, claim: Claim, draft: Draft, instance: str) -> None:
+        self._claim = claim
+        self._draft = draft
+        self._instance = instance
+
+    def write(self, pieces: Sequence[Piece]) -> None:
+        """Take more of the encoded data set."""
+        with self._claim.noting_failure(), sentences(self._claim.folder, "fetching", [self._instance]):
+            self._draft.write(pieces)
+
+    def finish(self) -> Taken:
+        """Check the whole object and keep it."""
+        return self._claim.keep(self._draft, self._instance)
+
+    def discard(self) -> None:
+        """Forget the object, unless it is kept."""
+        self._draft.discard()
 
 
 def _stripe(uid: str) -> str:

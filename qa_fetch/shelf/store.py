@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -17,7 +19,9 @@ from .. import part10
 from ..budget import Budget
 from ..errors import Incomplete
 from .claim import Claim, Reference
-from .disk import make_folder, remove_file, remove_tree, sentences, write_text
+from .disk import blocks_of, checksum, make_folder, remove_file, remove_tree, sentences, write_small, write_text
+
+_READERS = 2  # hashing leaves the interpreter free, so that a second core can read the next file
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,11 @@ class Shelf:
             arrived = read_json(record_of(path))
             return arrived is not None and unchanged(path, arrived)
 
-    def record(self, uid: str, sha256: str) -> None:
+    def record(self, uid: str, state: os.stat_result, crc32: int) -> None:
         """Note what arrived; an object without a readable note does not count, so the note needs no flush."""
-        path = self.object_path(uid)
-        path.chmod(0o400)
-        state = path.stat()
-        note = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": sha256}
+        note = f'{{"size": {state.st_size}, "mtime_ns": {state.st_mtime_ns}, "crc32": {crc32}}}'
         try:
-            record_of(path).write_text(json.dumps(note), encoding="utf-8")
+            write_small(record_of(self.object_path(uid)), note)
         except OSError:
             self.forget(uid)
             raise
@@ -73,7 +74,6 @@ class Shelf:
     def claim(self, references: Sequence[Reference], budget: Budget) -> Claim:
         """Claim the right to fetch objects; waits while another process holds it."""
         with sentences(self.folder, "writing"):
-            make_folder(self.root)
             make_folder(self.folder)
         return Claim(self, references, budget)
 
@@ -121,7 +121,9 @@ class Shelf:
         make_folder(path.parent)
         building = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
         try:
-            files = [self._add(building, number, uid) for number, uid in enumerate(uids, start=1)]
+            targets = [building / f"{number:04d}.dcm" for number in range(1, len(uids) + 1)]
+            with ThreadPoolExecutor(_READERS) as readers:
+                files = list(readers.map(self._add, targets, uids))
             building.replace(path)
         except OSError:
             if not path.is_dir():  # else another process was faster, or was killed before it wrote the manifest
@@ -132,12 +134,14 @@ class Shelf:
         if _names(path) == [item["name"] for item in files]:
             write_text(manifest, json.dumps({"about": about, "files": files}, indent=1))
 
-    def _add(self, building: Path, number: int, uid: str) -> dict[str, Any]:
+    def _add(self, target: Path, uid: str) -> dict[str, Any]:
         """One file of a new set, read once more: it must be what arrived, not what became of it."""
-        target = building / f"{number:04d}.dcm"
         _link(self.object_path(uid), target)
-        state, found = target.stat(), digest(target)
-        if found != (read_json(record_of(self.object_path(uid))) or {}).get("sha256"):
+        state, sha256, crc32 = target.stat(), hashlib.sha256(), 0
+        for block in blocks_of(target):
+            sha256.update(block)
+            crc32 = zlib.crc32(block, crc32)
+        if crc32 != (read_json(record_of(self.object_path(uid))) or {}).get("crc32"):
             self.forget(uid)
             raise Incomplete(
                 f"an object on the shelf {self.folder} is not what arrived any more, so it was removed. "
@@ -149,7 +153,7 @@ class Shelf:
             "uid": uid,
             "size": state.st_size,
             "mtime_ns": state.st_mtime_ns,
-            "sha256": found,
+            "sha256": sha256.hexdigest(),
         }
 
     def _checked(self, path: Path, manifest: Path, uids: Sequence[str]) -> Optional[Folder]:
@@ -193,23 +197,21 @@ def object_path(folder: Path, uid: str) -> Path:
     return folder / "objects" / hashlib.sha256(stem.encode()).hexdigest()[:2] / f"{stem}.dcm"
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            found.update(block)
-    return found.hexdigest()
-
-
-def unchanged(path: Path, item: Mapping[str, Any]) -> bool:
-    """Whether a file is still what its manifest says; hashed only when its time or size gives a reason to."""
+def unchanged(path: Path, item: Mapping[str, Any], *, trust_time: bool = True) -> bool:
+    """Whether a file is still what its manifest or note says; read only when its time or size gives a reason to."""
     if not path.is_file():
         return False
     state = path.stat()
     if state.st_size != item["size"]:
         return False
-    return bool(state.st_mtime_ns == item["mtime_ns"] or digest(path) == item["sha256"])
+    if trust_time and state.st_mtime_ns == item["mtime_ns"]:
+        return True
+    if "sha256" not in item:
+        return bool(checksum(path) == item["crc32"])
+    sha256 = hashlib.sha256()
+    for block in blocks_of(path):
+        sha256.update(block)
+    return bool(sha256.hexdigest() == item["sha256"])
 
 
 def record_of(path: Path) -> Path:

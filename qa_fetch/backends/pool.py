@@ -1,0 +1,105 @@
+"""Associations kept open between the calls of one process, so that the next call need not agree on everything anew."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+from ..config import ArchiveConfig
+from . import Local
+from .link import Link, Purpose
+
+_Key = tuple[object, ...]
+_MOST = 16  # idle associations; archives limit how many a client may have
+
+
+@dataclass(frozen=True)
+class _Idle:
+    """An association that nobody uses now."""
+
+    key: _Key
+    link: Link
+    until: float
+
+
+class _Pool:
+    """Idle associations, each given to one caller at a time and released when its time is over."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._idle: list[_Idle] = []
+        self._thread: Optional[threading.Thread] = None
+
+    def take(self, archive: ArchiveConfig, local: Local, purpose: Purpose) -> Optional[Link]:
+        """An idle association with this archive for this purpose that is still open, or None."""
+        key = _key(archive, local, purpose)
+        while True:
+            with self._changed:
+                found = next((idle for idle in reversed(self._idle) if idle.key == key), None)
+                if found is None:
+                    return None
+                self._idle.remove(found)
+            if found.link.alive:
+                found.link.reused = True
+                return found.link
+            found.link.abort()
+
+    def give(self, archive: ArchiveConfig, local: Local, link: Link) -> None:
+        """Take an association back; it is released when nobody wants it for a while."""
+        if not link.alive:
+            link.abort()
+            return
+        seconds = archive["keep_open"]
+        with self._changed:
+            if seconds and len(self._idle) < _MOST:
+                self._idle.append(_Idle(_key(archive, local, link.purpose), link, time.monotonic() + seconds))
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._watch, name="qa_fetch idle", daemon=True)
+                    self._thread.start()
+                self._changed.notify_all()
+                return
+        link.release()
+
+    def clear(self) -> None:
+        """Release every idle association now."""
+        with self._changed:
+            idle, self._idle = self._idle, []
+            thread = self._thread
+            self._changed.notify_all()
+        for one in idle:
+            one.link.release()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(5)
+
+    def _watch(self) -> None:
+        """Release what nobody has wanted for long enough; ends when nothing is left."""
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                over = [idle for idle in self._idle if idle.until <= now]
+                self._idle = [idle for idle in self._idle if idle.until > now]
+                if not over and not self._idle:
+                    self._thread = None
+                    return
+                if not over:
+                    self._changed.wait(min(idle.until for idle in self._idle) - now)
+            for idle in over:
+                idle.link.release()
+
+
+def _key(archive: ArchiveConfig, local: Local, purpose: Purpose) -> _Key:
+    options = tuple(archive.options.get(name) for name in _THAT_MATTER)
+    return (*options, local.ae_title, local.transport, purpose)
+
+
+_THAT_MATTER = ("host", "port", "ae_title", "tls", "ca_file", "certificate_file", "key_file")
+
+POOL = _Pool()
+atexit.register(POOL.clear)
+if hasattr(os, "register_at_fork"):
+    # What the parent has open stays the parent's; a thread of the parent may have held the lock.
+    os.register_at_fork(after_in_child=POOL.__init__)  # type: ignore[misc]

@@ -1,0 +1,227 @@
+"""An association with an archive on pynetdicom, with cures for what it leaves open."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any, Callable, Optional
+
+from pynetdicom import _config as pynetdicom_config
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.presentation import build_context, build_role
+
+from ..budget import Budget
+from ..config import ArchiveConfig
+from ..errors import ConfigError, ConnectionFailed
+from ..shelf import Route
+from . import Local
+from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
+from .reactor import Checkpoint, Sockets
+from .storage import storage_contexts
+from .storing import NOT_WANTED, store_event
+
+_log = logging.getLogger("qa_fetch.dimse")
+
+# pynetdicom writes identifiers of queries into its log by default, and every step of every message.
+pynetdicom_config.LOG_REQUEST_IDENTIFIERS = False
+pynetdicom_config.LOG_RESPONSE_IDENTIFIERS = False
+pynetdicom_config.LOG_HANDLER_LEVEL = "none"
+
+
+class PynetdicomLink:
+    """An open association; made by ``connect``."""
+
+    def __init__(
+        self,
+        association: Any,
+        purpose: Purpose,
+        archive: ArchiveConfig,
+        local: Local,
+        sockets: Sockets,
+        routed: _Routed,
+    ) -> None:
+        self.purpose = purpose
+        self.handshake = 0.0
+        self.reused = False
+        self.association = association
+        self._sockets = sockets
+        self._archive = archive
+        self._says = Sentences(archive, local)
+        self._routed = routed
+
+    def accepts(self, sop_class: str) -> bool:
+        """Whether the archive offers this service or object class."""
+        return any(context.abstract_syntax == sop_class for context in self.association.accepted_contexts)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the association can still be used."""
+        return bool(self.association.is_established)
+
+    @contextlib.contextmanager
+    def _parked(self, budget: Budget, *, patience: float = 0.0) -> Iterator[None]:
+        """Hold pynetdicom's reactor thread at its gate, so that it takes no answer of ours."""
+        association = self.association
+        gate = association._reactor_checkpoint
+        gate.clear()
+        try:
+            while not gate.until_parked(0.05):
+                if not association.is_alive() or budget.spent:
+                    raise self._says.lost()
+            association.dimse_timeout = max(0.1, budget.at_most(max(patience, self._archive["timeout"])))
+            yield
+        finally:
+            gate.set()
+
+    def find(
+        self, identifier: Any, model: str, budget: Budget, give_up: Optional[Callable[[Any], bool]] = None
+    ) -> Optional[list[Any]]:
+        """All answers to a C-FIND, or None if one of them made ``give_up`` true; raises rather than return some."""
+        rows: list[Any] = []
+        with self._parked(budget):
+            for status, row in self.association.send_c_find(identifier, model):
+                code = self._status(status, "C-FIND", budget)
+                if code in PENDING:
+                    if row is None:
+                        self.abort()
+                        raise self._says.unreadable()
+                    if give_up is not None and give_up(row):
+                        self.abort()
+                        return None
+                    rows.append(row)
+                elif code != 0x0000:
+                    raise self._says.refusal("C-FIND", code)
+                if budget.spent:
+                    self.abort()
+                    raise self._says.late(f"{len(rows)} answers to a query had come")
+        return rows
+
+    def move(self, identifier: Any, model: str, destination: str, budget: Budget, stop: Stop) -> tuple[int, int]:
+        """A C-MOVE to its end: its status and how many objects the archive says it has sent."""
+        with self._parked(budget, patience=TRANSFER):
+            return self._transfer("C-MOVE", self.association.send_c_move(identifier, destination, model), budget, stop)
+
+    def get(self, identifier: Any, model: str, budget: Budget, stop: Stop, route: Route) -> tuple[int, int]:
+        """A C-GET to its end, its objects handed to ``route``: its status and how many objects were sent."""
+        with self._parked(budget, patience=TRANSFER), self._routed.to(route):
+            return self._transfer("C-GET", self.association.send_c_get(identifier, model), budget, stop)
+
+    def _transfer(self, service: str, responses: Iterator[Any], budget: Budget, stop: Stop) -> tuple[int, int]:
+        completed, code = 0, 0x0000
+        for status, _ in responses:
+            code = self._status(status, service, budget)
+            completed = int(status.get("NumberOfCompletedSuboperations") or completed)
+            if code in PENDING and (budget.spent or stop()):
+                self.abort()
+                break
+        return code, completed
+
+    def store(self, outgoing: Outgoing, budget: Budget) -> Optional[int]:
+        """Send one object: the status that the archive gave; None where it accepts no encoding of it that we have."""
+        with self._parked(budget, patience=TRANSFER):
+            try:
+                status = self.association.send_c_store(outgoing.path)
+            except ValueError:  # pynetdicom's word for a context that was not accepted
+                return None
+            return self._status(status, "C-STORE", budget)
+
+    def echo(self, budget: Budget) -> int:
+        """A C-ECHO; the status that the archive gave."""
+        with self._parked(budget):
+            return self._status(self.association.send_c_echo(), "C-ECHO", budget)
+
+    def _status(self, status: Any, service: str, budget: Budget) -> int:
+        """The code of a response; an empty one means that none came."""
+        if "Status" in status:
+            return int(status.Status)
+        if budget.spent:
+            self.abort()
+            raise self._says.late(f"the {service} was not answered")
+        raise self._says.lost()
+
+    def release(self) -> None:
+        """End the association in good order."""
+        if self.association.is_established:
+            self.association.release()
+        self._sockets.close()
+
+    def abort(self) -> None:
+        """End the association at once."""
+        if self.association.is_established:
+            self.association.abort()
+        self._sockets.close()
+
+
+class _Routed:
+    """Where the objects of a C-GET go: pynetdicom wants to know at the start, and we know with each request."""
+
+    def __init__(self) -> None:
+        self._route: Optional[Route] = None
+
+    @contextlib.contextmanager
+    def to(self, route: Route) -> Iterator[None]:
+        """A block whose objects go to this route."""
+        self._route = route
+        try:
+            yield
+        finally:
+            self._route = None
+
+    def store(self, event: Any) -> int:
+        """A handler of EVT_C_STORE."""
+        return NOT_WANTED if self._route is None else store_event(event, self._route)
+
+
+def connect(archive: ArchiveConfig, local: Local, purpose: Purpose, budget: Budget) -> PynetdicomLink:
+    """Open an association."""
+    if archive["tls"]:
+        raise ConfigError(
+            f"{archive.name}: pynetdicom's transport is not offered with TLS here. "
+            'Leave out transport, or set it to "own".'
+        )
+    says = Sentences(archive, local)
+    rejection: list[tuple[int, int]] = []
+    sockets, routed = Sockets(), _Routed()
+
+    def on_answer(event: Any) -> None:
+        if getattr(event.primitive, "result_source", None) is not None and event.primitive.result:
+            rejection.append((event.primitive.result_source, event.primitive.diagnostic))
+
+    entity = ApplicationEntity(ae_title=local.ae_title)
+    entity.connection_timeout = entity.acse_timeout = max(0.1, budget.at_most(archive["timeout"]))
+    entity.dimse_timeout = entity.network_timeout = max(0.1, budget.at_most(archive["timeout"]))
+    contexts = [build_context(service) for service in purpose.services]
+    contexts += [
+        build_context(uid, list(syntaxes)) for uid, syntaxes in (*storage_contexts(purpose.receiving), *purpose.sending)
+    ]
+    association = entity.associate(
+        archive["host"],
+        archive["port"],
+        contexts=contexts,
+        ae_title=archive["ae_title"],
+        ext_neg=[build_role(uid, scp_role=True) for uid in purpose.receiving],
+        evt_handlers=[
+            *sockets.handlers,
+            (evt.EVT_CONN_OPEN, Checkpoint.install),
+            (evt.EVT_ACSE_RECV, on_answer),
+            (evt.EVT_C_STORE, routed.store),
+        ],
+    )
+    if not association.is_established:
+        sockets.close()
+        raise _why_not(association, says, rejection, budget)
+    _log.info("%s: association opened", archive.name)
+    return PynetdicomLink(association, purpose, archive, local, sockets, routed)
+
+
+def _why_not(association: Any, says: Sentences, rejection: list[tuple[int, int]], budget: Budget) -> Exception:
+    """Find out why no association came about, for a sentence that names the cure."""
+    if rejection:
+        return says.rejected(*rejection[0])
+    try:
+        reach(says.archive["host"], says.archive["port"], budget.at_most(says.archive["timeout"])).close()
+    except ConnectionFailed as error:
+        return says.named(error)
+    return says.broken_off() if association.is_aborted else says.no_archive()

@@ -1,0 +1,223 @@
+"""The always-on receiver: one process listens, and every process that shares its shelf finds its objects there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Optional
+
+from .. import part10
+from ..budget import Budget
+from ..errors import BadArchive, ConnectionFailed, Incomplete, QAFetchError
+from ..shelf import Claim, Draft, Incoming, Piece, Route, Taken
+from ..shelf.disk import sentences
+from . import Local
+from .receiver import bind, lock_on, port_taken
+
+_log = logging.getLogger("qa_fetch.receiver")
+
+
+def _state_folder(shelf: Path, port: int) -> Path:
+    return shelf / "receivers" / str(port)
+
+
+class Standing:
+    """The always-on receiver: it serves every process on this machine that shares its shelf.
+
+    A process that wants objects writes their UIDs into a folder of its own and finds them there.
+    """
+
+    def __init__(self, local: Local, keep: Optional[Route] = None) -> None:
+        self._local = local
+        self._keep = keep
+        self._folder = _state_folder(local.shelf, local.port)
+        self._lock = lock_on(local.port)
+        self._requests: dict[Path, frozenset[str]] = {}
+        self._guard = threading.Lock()
+        self.received = self.refused = 0
+
+    def __enter__(self) -> Standing:
+        if not self._lock.try_acquire():
+            raise ConnectionFailed(
+                f"port {self._local.port} is held by another qa_fetch process. "
+                "Wait until its transfer ends, stop that receiver, or choose another port."
+            )
+        try:
+            with sentences(self._local.shelf, "receiving"):
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                note = {"pid": os.getpid(), "ae_title": self._local.ae_title}
+                self._state.write_text(json.dumps(note), encoding="utf-8")
+            receiver = bind(self._local, self._route)
+            if receiver is None:
+                raise port_taken(self._local, Budget(0))
+        except QAFetchError:
+            self._lock.release()
+            raise
+        self._receiver = receiver
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._state.unlink(missing_ok=True)
+        self._receiver.close()
+        self._lock.release()
+
+    @property
+    def _state(self) -> Path:
+        return self._folder / "standing.json"
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._receiver.port
+
+    def _route(self, sop_class: str, instance: str, transfer_syntax: str) -> Optional[Incoming]:
+        wanting = [want.parent for want in self._folder.glob("*/wanted") if instance in self._wanted(want)]
+        if wanting:
+            return _Counted(self, _Delivery(wanting, sop_class, instance, transfer_syntax))
+        incoming = self._keep(sop_class, instance, transfer_syntax) if self._keep is not None else None
+        if incoming is None:
+            self.count(Taken.UNWANTED)
+            return None
+        return _Counted(self, incoming)
+
+    def _wanted(self, path: Path) -> frozenset[str]:
+        """The UIDs of a request, which is written once and read once."""
+        if path not in self._requests:
+            try:
+                found = frozenset(path.read_text(encoding="utf-8").split("\n"))
+            except FileNotFoundError:  # its owner has finished meanwhile
+                return frozenset()
+            self._requests = {known: uids for known, uids in self._requests.items() if known.exists()}
+            self._requests[path] = found
+        return self._requests[path]
+
+    def count(self, taken: Taken) -> None:
+        """Count an object that has come."""
+        with self._guard:
+            if taken is Taken.UNWANTED:
+                self.refused += 1
+                _log.warning("an object that nobody asked for was refused (%d so far)", self.refused)
+            else:
+                self.received += 1
+
+
+class _Counted:
+    """An object whose end its receiver counts."""
+
+    def __init__(self, standing: Standing, incoming: Incoming) -> None:
+        self._standing = standing
+        self._incoming = incoming
+        self.write = incoming.write
+        self.discard = incoming.discard
+
+    def finish(self) -> Taken:
+        taken = self._incoming.finish()
+        self._standing.count(taken)
+        return taken
+
+
+class _Delivery:
+    """An object for those who asked for it: written once, and linked or copied for the second."""
+
+    def __init__(self, folders: Sequence[Path], sop_class: str, instance: str, transfer_syntax: str) -> None:
+        self._folders = folders
+        self._instance = instance
+        with self._sentences():
+            path = folders[0] / f"{uuid.uuid4().hex}.part"
+            self._draft = Draft(path, sop_class, instance, transfer_syntax)
+
+    def write(self, pieces: Sequence[Piece]) -> None:
+        with self._sentences():
+            self._draft.write(pieces)
+
+    def finish(self) -> Taken:
+        if self._draft.identity().sop_instance != self._instance:
+            raise BadArchive("the archive sent one object under the UID of another. Report it to its administrator.")
+        name = f"{part10.file_stem(self._instance)}.dcm"
+        with self._sentences():
+            for folder in self._folders[1:]:
+                copy = folder / f"{name}.part"
+                shutil.copyfile(self._draft.path, copy)
+                copy.replace(folder / name)
+            self._draft.become(self._folders[0] / name, mode=0o600)
+            self._draft.close()
+        return Taken.KEPT
+
+    def discard(self) -> None:
+        self._draft.discard()
+
+    @contextlib.contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Incomplete(
+                f"an object could not be handed over in {self._folders[0]} ({error.strerror}). "
+                "Free space or check permissions there."
+            ) from error
+
+
+class Want:
+    """A request to the always-on receiver of this machine; ``collect`` brings what has arrived into the claim."""
+
+    def __init__(self, folder: Path, claim: Claim) -> None:
+        self._folder = folder
+        self._claim = claim
+        self._guard = threading.Lock()
+
+    def collect(self) -> int:
+        """Move what has arrived into the claim; how many files there were."""
+        with self._guard:  # several associations may be asking for the same claim
+            found = sorted(self._folder.glob("*.dcm"))
+            for path in found:
+                self._claim.take_file(path)
+                path.unlink()
+            return len(found)
+
+
+def standing_at(local: Local) -> bool:
+    """Whether an always-on receiver that shares our shelf holds the port."""
+    if not (_state_folder(local.shelf, local.port) / "standing.json").is_file():
+        return False
+    lock = lock_on(local.port)
+    with lock:
+        return not lock.try_acquire()  # a killed receiver leaves its file but not its lock
+
+
+def _sweep(state: Path) -> None:
+    """Remove what killed processes left behind: nobody wants anything for a day."""
+    for folder in state.glob("want-*"):
+        with contextlib.suppress(FileNotFoundError):  # its owner, or another sweeper, was faster
+            if time.time() - folder.stat().st_mtime > 86400:
+                shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def want(local: Local, claim: Claim) -> Iterator[Want]:
+    """Ask the always-on receiver for the objects of a claim for the length of a block."""
+    state = _state_folder(local.shelf, local.port)
+    _sweep(state)
+    with sentences(local.shelf, "receiving"):
+        folder = Path(tempfile.mkdtemp(prefix="want-", dir=state))
+    try:
+        with sentences(local.shelf, "receiving"):
+            draft = folder / "wanted.part"
+            draft.write_text("\n".join(reference.instance for reference in claim.missing), encoding="utf-8")
+            draft.replace(folder / "wanted")
+        asked = Want(folder, claim)
+        yield asked
+        asked.collect()
+    finally:
+        (folder / "wanted").unlink(missing_ok=True)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()

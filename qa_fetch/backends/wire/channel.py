@@ -1,0 +1,160 @@
+"""Bytes to and from one peer: a connected socket with a buffer that is used again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Optional, Union
+
+from ...budget import Budget
+
+Piece = Union[bytes, bytearray, memoryview]
+
+_BUFFER = 1 << 20
+_PIECES_AT_ONCE = 256
+_QUICKACK: Optional[int] = getattr(socket, "TCP_QUICKACK", None)
+
+
+class Lost(Exception):
+    """The association is over; the text says why, without anything that the peer sent."""
+
+
+class Violation(Lost):
+    """The peer sent what no DICOM peer may send."""
+
+
+class Silent(Lost):
+    """The peer sent nothing, or took nothing, for too long."""
+
+
+class Aborted(Lost):
+    """The peer aborted the association."""
+
+
+class Released(Lost):
+    """The peer asked to end the association in good order, and was told yes."""
+
+
+class Channel:
+    """A connected socket: prompt, buffered, and never waiting longer than it is told to.
+
+    Parameters
+    ----------
+    connection
+        The socket, which belongs to the channel from now on.
+    patience
+        Seconds that the peer may be silent.
+    """
+
+    def __init__(self, connection: socket.socket, patience: float) -> None:
+        self._socket: Optional[socket.socket] = connection
+        self._encrypted = isinstance(connection, ssl.SSLSocket)
+        self._buffer = bytearray(_BUFFER)
+        self.view = memoryview(self._buffer)
+        self.start = self.end = 0  # what has been received and not yet been read
+        self.patience = patience
+        self.budget: Optional[Budget] = None
+        # Small messages leave at once; with Nagle's algorithm on, each would wait 40 ms for the last one's ACK.
+        self._option(socket.TCP_NODELAY)
+
+    def _option(self, option: int) -> None:
+        with contextlib.suppress(OSError):  # the peer has just gone; reading will say so
+            self._connected.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+    @property
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            raise Lost("the connection is closed")
+        return self._socket
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still be used, as far as this side knows."""
+        return self._socket is not None
+
+    def _wait(self) -> float:
+        """Seconds that the next step may take."""
+        if self.budget is None:
+            return self.patience
+        return max(0.001, self.budget.at_most(self.patience))
+
+    def fill(self, needed: int) -> None:
+        """Receive until at least ``needed`` unread bytes are in the buffer; views into it are void afterwards."""
+        left = self.end - self.start
+        if left >= needed:
+            return
+        if left:
+            self._buffer[:left] = self._buffer[self.start : self.end]
+        self.start, self.end = 0, left
+        connection = self._connected
+        while self.end < needed:
+            try:
+                connection.settimeout(self._wait())
+                count = connection.recv_into(self.view[self.end :])
+            except (TimeoutError, socket.timeout):
+                raise Silent("it was silent for too long") from None
+            except (OSError, ValueError) as error:
+                raise Lost(f"its connection broke ({type(error).__name__})") from None
+            if not count:
+                raise Lost("it closed the connection")
+            self.end += count
+
+    def send(self, pieces: Sequence[Piece]) -> None:
+        """Send all pieces, in few system calls and without copying them."""
+        connection = self._connected
+        try:
+            connection.settimeout(self._wait())
+            if self._encrypted:
+                connection.sendall(b"".join(pieces))
+            else:
+                for first in range(0, len(pieces), _PIECES_AT_ONCE):
+                    self._send_some(connection, pieces[first : first + _PIECES_AT_ONCE])
+        except (TimeoutError, socket.timeout):
+            raise Silent("it took nothing for too long") from None
+        except (OSError, ValueError) as error:
+            raise Lost(f"its connection broke ({type(error).__name__})") from None
+        if _QUICKACK is not None:
+            # Acknowledge at once, so that a peer with Nagle on need not wait either; Linux forgets it after each use.
+            self._option(_QUICKACK)
+
+    def _send_some(self, connection: socket.socket, pieces: Sequence[Piece]) -> None:
+        if not hasattr(connection, "sendmsg"):  # Windows
+            connection.sendall(b"".join(pieces))
+            return
+        sent = connection.sendmsg(pieces)
+        for piece in pieces:
+            if sent >= len(piece):
+                sent -= len(piece)
+            else:
+                connection.settimeout(self._wait())
+                connection.sendall(memoryview(piece)[sent:])
+                sent = 0
+
+    def waiting(self) -> bool:
+        """Whether the peer has sent something that was not read yet, or has gone."""
+        if self.start < self.end:
+            return True
+        connection = self._connected
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        if hasattr(select, "poll"):  # select() takes no descriptor above 1023
+            poll = select.poll()
+            poll.register(connection, select.POLLIN)
+            return bool(poll.poll(0))
+        return bool(select.select([connection], [], [], 0)[0])
+
+    def hang_up(self) -> None:
+        """Wake whoever reads from this connection in another thread; it then finds it lost."""
+        connection = self._socket
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._socket = self._socket, None
+        if connection is not None:
+            connection.close()

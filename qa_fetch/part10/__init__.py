@@ -1,0 +1,40 @@
+"""Part-10 files: from the bytes of the wire to the disk and back."""
+
+from __future__ import annotations
+
+from .codec import decode, encode, read, transcode, write
+from .files import Part10, file_meta, opened, split
+from .uids import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLEMENTATION_NAME,
+    IMPLEMENTATION_UID,
+    IMPLICIT_LITTLE,
+    clean_uid,
+    file_stem,
+)
+from .walking import Buffer, Identity, check
+
+__all__ = [
+    "DEFLATED",
+    "EXPLICIT_BIG",
+    "EXPLICIT_LITTLE",
+    "IMPLEMENTATION_NAME",
+    "IMPLEMENTATION_UID",
+    "IMPLICIT_LITTLE",
+    "Buffer",
+    "Identity",
+    "Part10",
+    "check",
+    "clean_uid",
+    "decode",
+    "encode",
+    "file_meta",
+    "file_stem",
+    "opened",
+    "read",
+    "split",
+    "transcode",
+    "write",
+]

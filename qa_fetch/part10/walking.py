@@ -1,0 +1,177 @@
+"""Encoded data sets walked from end to end, without interpreting any value that is not needed."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from mmap import mmap
+from typing import NamedTuple, Union
+
+from ..errors import BadArchive
+from .uids import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, clean_uid
+
+Buffer = Union[bytes, bytearray, memoryview, mmap]
+
+_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_UNDEFINED = 0xFFFFFFFF
+_LARGEST_UNPACKED = 1 << 30  # a few kB of deflated zeros can claim to be any size
+_DEEPEST = 64  # sequences nested deeper than this are an attack, not a treatment
+_ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an object says it is."""
+
+    sop_class: str
+    sop_instance: str
+    study: str
+    series: str
+
+
+_IDENTITY_TAGS = {
+    (0x0008, 0x0016): "sop_class",
+    (0x0008, 0x0018): "sop_instance",
+    (0x0020, 0x000D): "study",
+    (0x0020, 0x000E): "series",
+}
+
+
+class _Encoding(NamedTuple):
+    """How the elements of a transfer syntax are laid out."""
+
+    explicit: bool
+    tag: struct.Struct
+    short: struct.Struct
+    long: struct.Struct
+    head: struct.Struct
+
+    @classmethod
+    def of(cls, explicit: bool, order: str) -> _Encoding:
+        return cls(explicit, *(struct.Struct(order + layout) for layout in ("HH", "H", "L", "HH2sH")))
+
+
+_IMPLICIT_LITTLE = _Encoding.of(False, "<")
+EXPLICIT_LITTLE_ENCODING = _Encoding.of(True, "<")
+_EXPLICIT_BIG = _Encoding.of(True, ">")
+_ENCODINGS = {IMPLICIT_LITTLE: _IMPLICIT_LITTLE, EXPLICIT_BIG: _EXPLICIT_BIG}  # all others are explicit little endian
+
+
+class Broken(Exception):
+    """The walk cannot go on; the text says why and what to do."""
+
+
+_CUT_SHORT = "is cut short: it ends in the middle of an element. Fetch or export it again."
+_TOO_DEEP = f"nests sequences deeper than {_DEEPEST} levels. Leave it out, or export it again from its source."
+_GARBLED = "is garbled: something stands between the items of a sequence. Export it again from its source."
+
+
+class Walker:
+    """Steps over the elements of an encoded data set without interpreting any value it does not need."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+
+    def element(self, at: int, encoding: _Encoding) -> tuple[tuple[int, int], bytes, int, int]:
+        """Tag, VR, where the value starts and how long it says it is."""
+        try:
+            group, number = encoding.tag.unpack_from(self.data, at)
+            if group == 0xFFFE or not encoding.explicit:
+                return (group, number), b"", at + 8, encoding.long.unpack_from(self.data, at + 4)[0]
+            vr = bytes(self.data[at + 4 : at + 6])
+            if vr in _LONG_VRS:
+                return (group, number), vr, at + 12, encoding.long.unpack_from(self.data, at + 8)[0]
+            return (group, number), vr, at + 8, encoding.short.unpack_from(self.data, at + 6)[0]
+        except struct.error:
+            raise Broken(_CUT_SHORT) from None
+
+    def end_of(self, vr: bytes, start: int, length: int, encoding: _Encoding, depth: int = 0) -> int:
+        """Where the element after this one begins."""
+        if length != _UNDEFINED:
+            if start + length > len(self.data):
+                raise Broken(_CUT_SHORT)
+            return start + length
+        if depth >= _DEEPEST:
+            raise Broken(_TOO_DEEP)
+        # An element of undefined length and VR UN holds implicit little-endian items (PS3.5 6.2.2).
+        return self._end_of_items(start, _IMPLICIT_LITTLE if vr == b"UN" else encoding, depth + 1)
+
+    def _end_of_items(self, at: int, encoding: _Encoding, depth: int) -> int:
+        while True:
+            tag, vr, start, length = self.element(at, encoding)
+            if tag == _SEQUENCE_END:
+                return start
+            if tag != _ITEM:
+                raise Broken(_GARBLED)
+            if length == _UNDEFINED:
+                at = self._end_of_item(start, encoding, depth)
+            else:
+                at = self.end_of(vr, start, length, encoding)
+
+    def _end_of_item(self, at: int, encoding: _Encoding, depth: int) -> int:
+        while True:
+            tag, vr, start, length = self.element(at, encoding)
+            if tag == _ITEM_END:
+                return start
+            at = self.end_of(vr, start, length, encoding, depth)
+
+
+def check(data: Buffer, transfer_syntax: str) -> Identity:
+    """Walk an encoded data set from end to end and say what it is; BadArchive when it is cut short or nameless."""
+    if transfer_syntax == DEFLATED:
+        data = _inflated(data)
+    try:
+        found = _identity(Walker(memoryview(data)), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING))
+    except Broken as broken:
+        raise BadArchive(f"an object {broken}") from None
+    if not found.get("sop_instance") or not found.get("sop_class"):
+        raise BadArchive("an object has no SOP Class or SOP Instance UID. Export it again from its source.")
+    return Identity(found["sop_class"], found["sop_instance"], found.get("study", ""), found.get("series", ""))
+
+
+def _identity(walker: Walker, encoding: _Encoding) -> dict[str, str]:
+    """The UIDs at the top level of a data set that is walked to its end.
+
+    Every object that arrives comes this way, so the common case (a known length) is spelt out here instead of being
+    asked of the walker: 25 instead of 90 microseconds for a header of 60 elements.
+    """
+    data, end, at = walker.data, len(walker.data), 0
+    explicit, head, long = encoding.explicit, encoding.head.unpack_from, encoding.long.unpack_from
+    found: dict[str, str] = {}
+    try:
+        while at < end:
+            group, number, vr, length = head(data, at)
+            if explicit and group != 0xFFFE:
+                start = at + 8
+                if vr in _LONG_VRS:
+                    length = long(data, start)[0]
+                    start += 4
+            else:
+                length = long(data, at + 4)[0]
+                start, vr = at + 8, b""
+            at = start + length
+            if length == _UNDEFINED:
+                at = walker.end_of(vr, start, length, encoding)
+            elif at > end:
+                raise Broken(_CUT_SHORT)
+            if (group, number) in _IDENTITY_TAGS:
+                found[_IDENTITY_TAGS[group, number]] = clean_uid(bytes(data[start:at]).decode("ascii", "replace"))
+    except struct.error:
+        raise Broken(_CUT_SHORT) from None
+    return found
+
+
+def _inflated(data: Buffer) -> bytes:
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        unpacked = unpacker.decompress(data, _LARGEST_UNPACKED)
+    except zlib.error:
+        raise BadArchive("an object's deflated data cannot be unpacked. Fetch or export it again.") from None
+    if unpacker.unconsumed_tail:
+        raise BadArchive(
+            "an object's deflated data unpacks to more than 1 GB. Leave it out, or export it uncompressed."
+        )
+    if not unpacker.eof:
+        raise BadArchive("an object's deflated data cannot be unpacked. Fetch or export it again.")
+    return unpacked

@@ -1,0 +1,175 @@
+"""Objects on their way in: the bytes go to a file as they come, and nothing has a name before it is whole."""
+
+from __future__ import annotations
+
+import enum
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Callable, Optional, Protocol, Union
+
+from .. import part10
+from ..errors import BadArchive
+
+Piece = Union[bytes, memoryview]
+
+_AT_ONCE = 512  # pieces per system call; Linux takes 1024
+
+
+class Taken(enum.Enum):
+    """What became of an object that arrived."""
+
+    KEPT = "kept"
+    REPEATED = "repeated"
+    UNWANTED = "unwanted"
+
+
+class Incoming(Protocol):
+    """An object that is arriving. It is written piece by piece, then either finished or discarded."""
+
+    def write(self, pieces: Sequence[Piece]) -> None:
+        """Take more of the encoded data set; the pieces are not looked at again after the call."""
+        ...
+
+    def finish(self) -> Taken:
+        """Check the whole object and keep it.
+
+        Raises
+        ------
+        BadArchive
+            It is cut short, or is not what the message that brought it said.
+        Incomplete
+            The disk does not take it.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Forget the object; harmless after ``finish``."""
+        ...
+
+
+# Asked with SOP Class UID, SOP Instance UID and transfer syntax of what comes; None when nobody wants it.
+Route = Callable[[str, str, str], Optional[Incoming]]
+
+
+def take(route: Route, sop_class: str, instance: str, transfer_syntax: str, dataset: Piece) -> Taken:
+    """Hand over an object that is in memory as a whole."""
+    incoming = route(sop_class, instance, transfer_syntax)
+    if incoming is None:
+        return Taken.UNWANTED
+    try:
+        incoming.write([dataset])
+        return incoming.finish()
+    finally:
+        incoming.discard()
+
+
+class Draft:
+    """The temporary file of an object: its own file header, then the data set exactly as it came.
+
+    Parameters
+    ----------
+    path
+        The temporary file, beside where the object will lie; nothing may be there yet.
+    sop_class, instance, transfer_syntax
+        What the message that brings the object says it is.
+    """
+
+    def __init__(self, path: Path, sop_class: str, instance: str, transfer_syntax: str) -> None:
+        self.path = path
+        self.transfer_syntax = transfer_syntax
+        self._header = part10.file_meta(sop_class, instance, transfer_syntax)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        self._file: Optional[int] = os.open(path, flags, 0o600)
+        self._written = 0
+        self._named = False
+
+    def write(self, pieces: Sequence[Piece]) -> None:
+        """Append pieces of the data set."""
+        if not self._written:
+            pieces = [self._header, *pieces]
+        for start in range(0, len(pieces), _AT_ONCE):
+            self._written += _write(self._descriptor, pieces[start : start + _AT_ONCE])
+
+    @property
+    def _descriptor(self) -> int:
+        if self._file is None:
+            raise ValueError("the draft is closed")
+        return self._file
+
+    def identity(self) -> part10.Identity:
+        """Walk the data set from end to end and say what it is."""
+        if self._written <= len(self._header):
+            raise BadArchive("an object arrived without any data. Fetch or export it again.")
+        mapped = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+        return part10.check(memoryview(mapped)[len(self._header) :], self.transfer_syntax)
+
+    def become(self, target: Path, *, mode: int = 0o400, flush: bool = False) -> os.stat_result:
+        """Give the file its name; what was there is replaced.
+
+        Parameters
+        ----------
+        target
+            Its name, in the same file system.
+        mode
+            Who may do what with it.
+        flush
+            Whether it must be on the disk itself before it has its name; else ``settle`` does that later.
+        """
+        descriptor = self._descriptor
+        if flush or os.name == "nt":  # which renames no open file, so that it cannot be flushed later
+            os.fsync(descriptor)
+        if os.name == "nt":
+            self.close()
+            self.path.chmod(mode)
+            state = self.path.stat()
+        else:
+            os.fchmod(descriptor, mode)
+            state = os.fstat(descriptor)
+        self.path.replace(target)
+        self._named = True
+        return state
+
+    def settle(self) -> None:
+        """Wait until a file that has its name is on the disk itself, and close it."""
+        try:
+            if self._file is not None:
+                os.fsync(self._file)
+        finally:
+            self.close()
+
+    def discard(self) -> None:
+        """Close and remove the file, unless it has become something."""
+        if not self._named:
+            self.close()
+            self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _write(descriptor: int, pieces: Sequence[Piece]) -> int:
+    """Write all pieces, in one system call where the system and the disk allow it; how many bytes that were."""
+    if not hasattr(os, "writev"):
+        return sum(_write_one(descriptor, piece) for piece in pieces)
+    total = sum(map(len, pieces))
+    done = os.writev(descriptor, pieces)
+    left = done
+    for piece in pieces if done < total else ():
+        if left >= len(piece):
+            left -= len(piece)
+        else:
+            _write_one(descriptor, memoryview(piece)[left:])
+            left = 0
+    return total
+
+
+def _write_one(descriptor: int, piece: Piece) -> int:
+    at, view = 0, memoryview(piece)
+    while at < len(view):
+        at += os.write(descriptor, view[at:])
+    return at
