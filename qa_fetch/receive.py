@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -107,7 +106,7 @@ class _Kept:
         target = self._folder / f"{part10.file_stem(uid)}.dcm"
         with self._sentences():
             if target.exists():
-                same = filecmp.cmp(target, self._draft.path, shallow=False)
+                same = self._draft.same_as(target)
                 return Taken.REPEATED if same else Taken.UNWANTED
             self._draft.become(target, mode=0o600, flush=True)
             self._draft.close()

@@ -262,7 +262,9 @@ class Archive:
                 for uid in [uids] if isinstance(uids, str) else list(uids or ()):
                     found = self._by_uid(fetcher, keyword, _uid(uid, keyword), budget)
                     references.update({reference.instance: reference for reference in found})
-            return fetcher.bring(list(references.values()), budget, says="object fetched by UID")
+            return fetcher.bring(
+                list(references.values()), budget, says="object fetched by UID", whole_series=instance is None
+            )
 
     def _by_uid(self, fetcher: Fetcher, keyword: str, uid: str, budget: Budget) -> list[Reference]:
         if keyword == "SOPInstanceUID" and self._shelf.has(uid):
@@ -282,7 +284,9 @@ class Archive:
                 raise NotFound(
                     f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see."
                 )
-            return fetcher.bring(_in_order(rows), budget, says="object of a patient", patient=_patient(patient))
+            return fetcher.bring(
+                _in_order(rows), budget, says="object of a patient", patient=_patient(patient), whole_series=True
+            )
 
     # --- the rest
 

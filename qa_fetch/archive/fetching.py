@@ -66,10 +66,11 @@ class Fetcher:
         plan: Optional[Plan] = None,
         wanted: Optional[Wanted] = None,
         patient: str = "",
+        whole_series: bool = False,
     ) -> Images:
         """Objects as a set of files; raises unless every one of them is there and is what was asked for."""
         uids = [reference.instance for reference in references]
-        self.place(references, budget)
+        self.place(references, budget, whole_series=whole_series)
         try:
             folder = self.shelf.gather(uids, says)
         except Incomplete as error:
@@ -85,11 +86,11 @@ class Fetcher:
         self._check(headers, wanted.patient if wanted is not None else patient, wanted)
         return Images(folder, headers, plan=plan, from_shelf=self.transferred.isdisjoint(uids), says=says)
 
-    def place(self, references: Sequence[Reference], budget: Budget) -> None:
+    def place(self, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False) -> None:
         """Make sure that objects are on the shelf; ``transferred`` gathers which had to be brought there."""
         if all(self.shelf.has(reference.instance) for reference in references):
             return
-        with self.shelf.claim(references, budget) as claim:
+        with self.shelf.claim(references, budget, whole_series=whole_series) as claim:
             missing = claim.missing  # another process may have brought them while we waited for the claim
             if not missing:
                 return

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Callable, TypeVar
 
 from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import ConnectionFailed
 from . import Local
-from .crew import size_of_crew
+from .crew import Crew, size_of_crew
 from .link import Link, Purpose, connect
 from .pool import POOL
 
 _T = TypeVar("_T")
+_Job = TypeVar("_Job")
 
 
 class Connections:
@@ -45,13 +48,52 @@ class Connections:
         self._give(link)
         return link
 
-    def crew_for(self, purpose: Purpose, objects: int, budget: Budget) -> int:
+    def members_for(self, purpose: Purpose, objects: int, budget: Budget) -> int:
         """How many associations are worth having for so many objects, by what is known of the way to the archive."""
         link = self._take(purpose, budget)
         try:
             return size_of_crew(link, objects, self._archive["associations"], budget)
         finally:
             self._give(link)
+
+    def share(
+        self, purpose: Purpose, jobs: Iterable[_Job], work: Callable[[Link, _Job], bool], members: int, budget: Budget
+    ) -> None:
+        """Work off jobs over several associations at once.
+
+        Parameters
+        ----------
+        purpose
+            What the associations are for.
+        jobs
+            What is to be done.
+        work
+            Does one job over an association; gives False when there is no use in going on.
+        members
+            How many associations.
+        budget
+            What is left of the call's time.
+        """
+        if members > 1:
+            # Orthanc serves four associations at a time; one that is idle keeps the others waiting for a second.
+            self._release_others(purpose)
+
+        @contextlib.contextmanager
+        def further() -> Iterator[Link]:
+            link = connect(self._archive, self._local, purpose, budget)
+            try:
+                yield link
+            finally:
+                link.release()
+
+        Crew(jobs, lambda action: self.run(purpose, budget, action), further, work).run(members)
+
+    def _release_others(self, purpose: Purpose) -> None:
+        with self._guard:
+            others = [link for link in self._free if link.purpose != purpose]
+            self._free = [link for link in self._free if link.purpose == purpose]
+        for link in others:
+            link.release()
 
     def _take(self, purpose: Purpose, budget: Budget) -> Link:
         with self._guard:

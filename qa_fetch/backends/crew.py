@@ -8,6 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Callable, Generic, Optional, TypeVar
 
 from ..budget import Budget
@@ -35,27 +37,36 @@ def size_of_crew(link: Link, objects: int, limit: int, budget: Budget) -> int:
 
 
 class Crew(Generic[_Job]):
-    """Works off jobs, each by one member; the first failure that counts ends it.
+    """Works off jobs, each over one association; the first failure that counts ends it.
 
     Parameters
     ----------
     jobs
         What is to be done.
-    join
-        What a further member does first; one that fails in it is not needed, since archives limit associations.
+    over
+        Does something over an association that stays open.
+    further
+        Opens another association for the length of a block.
     work
-        Does one of them; gives False when there is no use in going on.
+        Does one job over an association; gives False when there is no use in going on.
     """
 
-    def __init__(self, jobs: Iterable[_Job], join: Callable[[], object], work: Callable[[_Job], bool]) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[_Job],
+        over: Callable[[Callable[[Link], bool]], bool],
+        further: Callable[[], AbstractContextManager[Link]],
+        work: Callable[[Link, _Job], bool],
+    ) -> None:
         self._jobs = deque(jobs)
-        self._join = join
+        self._over_the_first = over
+        self._further = further
         self._work = work
         self._failure: Optional[QAFetchError] = None
-        self._over = threading.Event()
+        self._ended = threading.Event()
 
     def run(self, members: int) -> None:
-        """Work with this many threads, the caller's among them; raises what went wrong first."""
+        """Work over this many associations, all but one in threads; raises what went wrong first."""
         helpers = [
             threading.Thread(target=self._help, name="qa_fetch transfer", daemon=True)
             for _ in range(min(members, len(self._jobs)) - 1)
@@ -65,44 +76,44 @@ class Crew(Generic[_Job]):
         try:
             self._work_off()
         except BaseException:
-            self._over.set()
+            self._ended.set()
             raise
         finally:
             for helper in helpers:
                 helper.join()
         if self._failure is not None:
             raise self._failure
-        self._work_off()  # what a helper has put back after the caller had found nothing left
+        self._work_off()  # what a helper has put back after there was nothing left
 
     def _work_off(self) -> None:
         for job in self._left():
-            self._do(job)
+            if not self._over_the_first(partial(self._work_on, job)):
+                self._ended.set()
+
+    def _work_on(self, job: _Job, link: Link) -> bool:
+        return self._work(link, job)
 
     def _left(self) -> Iterator[_Job]:
-        while not self._over.is_set():
+        while not self._ended.is_set():
             try:
                 yield self._jobs.popleft()
             except IndexError:
                 return
 
-    def _do(self, job: _Job) -> None:
-        if not self._work(job):
-            self._over.set()
-
     def _help(self) -> None:
-        """The same for a further member: when it loses its association, another takes over its job."""
+        """Work over a further association, which the archive need not want: others take over its jobs then."""
+        job: Optional[_Job] = None
         try:
-            self._join()
+            with self._further() as link:
+                for job in self._left():
+                    if not self._work(link, job):
+                        self._ended.set()
+                    job = None
+        except ConnectionFailed as error:
+            _log.info("an association of several ended early: %s", error)
+            if job is not None:
+                self._jobs.appendleft(job)
         except QAFetchError as error:
-            _log.info("fewer associations than wished for: %s", error)
-            return
-        for job in self._left():
-            try:
-                self._do(job)
-            except QAFetchError as error:
-                if isinstance(error, ConnectionFailed):
-                    _log.info("one of several associations ended early: %s", error)
-                    self._jobs.appendleft(job)
-                    return
+            if job is not None:  # else the archive wants no further association, which is its right
                 self._failure = self._failure or error
-                self._over.set()
+                self._ended.set()

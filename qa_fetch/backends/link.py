@@ -13,6 +13,7 @@ from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed, Refused, dimse_refusal
 from ..shelf import Route
 from . import Local
+from .wire import Source
 
 PENDING = (0xFF00, 0xFF01)
 
@@ -47,7 +48,7 @@ class Outgoing:
     sop_class: str
     sop_instance: str
     transfer_syntax: str
-    dataset: memoryview
+    dataset: Source
 
 
 class Link(Protocol):

@@ -53,10 +53,10 @@ class _Pool:
         if not link.alive:
             link.abort()
             return
-        seconds = archive["keep_open"]
+        seconds, key = archive["keep_open"], _key(archive, local, link.purpose)
         with self._changed:
-            if seconds and len(self._idle) < _MOST:
-                self._idle.append(_Idle(_key(archive, local, link.purpose), link, time.monotonic() + seconds))
+            if seconds and len(self._idle) < _MOST and all(idle.key != key for idle in self._idle):
+                self._idle.append(_Idle(key, link, time.monotonic() + seconds))
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._watch, name="qa_fetch idle", daemon=True)
                     self._thread.start()

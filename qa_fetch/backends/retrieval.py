@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Callable, Optional, Protocol
 
 from ..budget import Budget
@@ -15,13 +16,12 @@ from ..matching import Value, query
 from ..shelf import Claim, Reference
 from . import Local, receiver, standing
 from .connections import Connections
-from .crew import Crew
 from .levels import group_by_series
 from .link import PENDING, Link, Purpose, Sentences
 from .storage import RADIOTHERAPY, VERIFICATION
 
 _UIDS_PER_REQUEST = 100
-_REQUESTS_PER_MEMBER = 3  # so that one slow association does not keep the others waiting at the end
+_FEW = 8  # objects that are asked for one by one even if they are a whole series
 _NO_DESTINATION = 0xA801
 _LATE_ARRIVALS = 3.0  # seconds that objects may come after the archive called the transfer complete
 
@@ -101,35 +101,28 @@ class Retrieval:
 
     def _all(self, way: _Way, level: str, claim: Claim, budget: Budget) -> None:
         missing = claim.missing
-        members = self._connections.crew_for(way.purpose, len(missing), budget)
-        groups = group_by_series(missing)
-        if level == "IMAGE":
-            size = _UIDS_PER_REQUEST
-            if members > 1:
-                size = min(size, math.ceil(len(missing) / (members * _REQUESTS_PER_MEMBER)))
-            groups = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+        members = self._connections.members_for(way.purpose, len(missing), budget)
 
-        def ask(group: Sequence[Reference]) -> bool:
-            if level == "SERIES":
-                claim.welcome(group[0].series)
-            identifier = self._identifier(level, group)
-            status = self._connections.run(way.purpose, budget, lambda link: way(link, identifier, group))
+        def ask(link: Link, request: _Request) -> bool:
+            if request.level == "SERIES":
+                claim.welcome(request.group[0].series)
+            status = way(link, self._identifier(request), request.group)
             if claim.failure is not None or budget.spent:
                 return False
             if status not in (0x0000, 0xB000, *PENDING):
                 raise self._says.refusal(way.service, status)
             return True
 
-        Crew(groups, lambda: self._connections.open(way.purpose, budget), ask).run(members)
+        self._connections.share(way.purpose, list(_requests(missing, level, members, claim)), ask, members, budget)
 
-    def _identifier(self, level: str, group: Sequence[Reference]) -> Any:
-        first = group[0]
+    def _identifier(self, request: _Request) -> Any:
+        first = request.group[0]
         keys: dict[str, Value] = {"StudyInstanceUID": first.study, "SeriesInstanceUID": first.series}
         if self._archive["root"] == "patient":
             keys["PatientID"] = first.patient
-        if level == "IMAGE":
-            keys["SOPInstanceUID"] = [reference.instance for reference in group]
-        return query(level, keys)
+        if request.level == "IMAGE":
+            keys["SOPInstanceUID"] = [reference.instance for reference in request.group]
+        return query(request.level, keys)
 
     @contextlib.contextmanager
     def _by_get(self, claim: Claim, budget: Budget) -> Iterator[_Way]:
@@ -148,6 +141,27 @@ class Retrieval:
         else:
             with receiver.temporary(self._local, claim, budget):
                 yield _Move(self._models["move"], self._asking, self._local, claim, budget, lambda: 0)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Objects of one series that are asked for at once, by their own UIDs or by that of the series."""
+
+    level: str
+    group: Sequence[Reference]
+
+
+def _requests(missing: Sequence[Reference], level: str, members: int, claim: Claim) -> Iterator[_Request]:
+    """How to ask for what is missing: a series by its own UID, which archives find faster, where all of it is."""
+    size = _UIDS_PER_REQUEST
+    if members > 1:
+        size = min(size, math.ceil(len(missing) / members))
+    untouched = claim.whole_series and members == 1 and not claim.arrived
+    for group in group_by_series(missing):
+        if level == "SERIES" or (untouched and len(group) > _FEW and not claim.has_some_of(group[0].series)):
+            yield _Request("SERIES", group)
+        else:
+            yield from (_Request("IMAGE", group[start : start + size]) for start in range(0, len(group), size))
 
 
 class _Get:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO, Union
 
 from .. import part10
 from ..budget import Budget
@@ -12,11 +14,12 @@ from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed, Refused
 from . import Local, Sent
 from .connections import Connections
-from .crew import Crew
 from .link import Link, Outgoing, Purpose, Sentences
 from .storage import UNCOMPRESSED, VERIFICATION
+from .wire import Source
 
 _KINDS_AT_ONCE = 60  # an association has room for 128 contexts, and a kind may need two
+_MAPPED = 1 << 25  # bytes of a file that are sent as if they were memory
 _PLAIN = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)
 
 _LOST_TOO_OFTEN = 3  # connections; an archive that breaks off so often takes nothing now
@@ -40,8 +43,8 @@ class Sending:
             try:
                 with _opened(path) as outgoing:
                     kinds.setdefault((outgoing.sop_class, outgoing.transfer_syntax), []).append(path)
-            except BadArchive as error:
-                problems[path] = error.message.rstrip(".")
+            except (BadArchive, OSError) as error:
+                problems[path] = _unreadable(path, error)
         listed = list(kinds)
         for start in range(0, len(listed), _KINDS_AT_ONCE):
             some = listed[start : start + _KINDS_AT_ONCE]
@@ -52,17 +55,19 @@ class Sending:
     def _send(self, purpose: Purpose, paths: Sequence[Path], budget: Budget) -> dict[Path, str]:
         problems: dict[Path, str] = {}
         lost: list[str] = []
-        members = self._connections.crew_for(purpose, len(paths), budget)
+        members = self._connections.members_for(purpose, len(paths), budget)
 
-        def send_one(path: Path) -> bool:
+        def send_one(link: Link, path: Path) -> bool:
+            problems[path] = self._store(link, path, budget)
+            return not budget.spent
+
+        waiting = list(paths)
+        while waiting and len(lost) < _LOST_TOO_OFTEN and not budget.spent:
             try:
-                problems[path] = self._connections.run(purpose, budget, lambda link: self._store(link, path, budget))
+                self._connections.share(purpose, waiting, send_one, members, budget)
             except (ConnectionFailed, Refused) as error:
-                problems[path] = error.message.rstrip(".")
-                lost.append(problems[path])
-            return len(lost) < _LOST_TOO_OFTEN and not budget.spent
-
-        Crew(paths, lambda: self._connections.open(purpose, budget), send_one).run(members)
+                lost.append(error.message.rstrip("."))
+            waiting = [path for path in paths if path not in problems]
         late = f"it was not sent, because {budget} were over"
         return {path: problems.get(path, lost[-1] if lost else late) for path in paths}
 
@@ -71,8 +76,8 @@ class Sending:
         try:
             with _opened(path) as outgoing:
                 status = link.store(outgoing, budget)
-        except BadArchive as error:
-            return error.message.rstrip(".")
+        except (BadArchive, OSError) as error:
+            return _unreadable(path, error)
         if status is None:
             return f"{self._archive.name} does not accept objects of this class in this transfer syntax"
         if status == 0x0000 or status & 0xF000 == 0xB000:
@@ -85,7 +90,33 @@ def _opened(path: Path) -> Iterator[Outgoing]:
     """A file as it goes out; its whole data set is walked, so that nothing cut short is sent."""
     with path.open("rb") as file, part10.opened(file, path.name) as content:
         identity = content.identity()
-        yield Outgoing(path, identity.sop_class, identity.sop_instance, content.transfer_syntax, content.dataset)
+        dataset: Source = content.dataset
+        if len(dataset) > _MAPPED:
+            dataset = _OnDisk(file, len(dataset))
+        yield Outgoing(path, identity.sop_class, identity.sop_instance, content.transfer_syntax, dataset)
+
+
+def _unreadable(path: Path, error: Union[BadArchive, OSError]) -> str:
+    if isinstance(error, BadArchive):
+        return error.message.rstrip(".")
+    return f"{path.name} cannot be read ({error.strerror})"
+
+
+class _OnDisk:
+    """The last part of an open file, read as it is sent: pages of a mapped file that are looked at count as memory."""
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        self._file = file
+        self._length = length
+        self._start = file.seek(0, os.SEEK_END) - length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> bytes:
+        first, last, _ = part.indices(self._length)
+        self._file.seek(self._start + first)
+        return self._file.read(last - first)
 
 
 def _contexts(kinds: Iterable[_Kind]) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -146,7 +146,7 @@ class _Delivery:
         with self._sentences():
             for folder in self._folders[1:]:
                 copy = folder / f"{name}.part"
-                shutil.copyfile(self._draft.path, copy)
+                self._draft.copy_to(copy)
                 copy.replace(folder / name)
             self._draft.become(self._folders[0] / name, mode=0o600)
             self._draft.close()

@@ -152,7 +152,7 @@ class WireLink:
         number, syntax = chosen
         data: Source = outgoing.dataset
         if syntax != outgoing.transfer_syntax:
-            data = part10.transcode(outgoing.dataset, outgoing.transfer_syntax, syntax)
+            data = part10.transcode(outgoing.dataset[:], outgoing.transfer_syntax, syntax)
         with self._asking("C-STORE", budget, self._patience):
             request = self._association.next_number()
             elements: dict[Element, Union[int, str]] = {

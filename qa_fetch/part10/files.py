@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from typing import BinaryIO
 
@@ -17,26 +18,34 @@ from .walking import EXPLICIT_LITTLE_ENCODING, Broken, Buffer, Identity, Walker,
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     """Preamble, DICM and group 2 for a data set that is kept exactly as it came."""
+    before, after = _around_the_instance(sop_class, transfer_syntax)
+    instance = _element(0x0003, b"UI", sop_instance.encode("ascii", "replace"))
+    length = len(before) + len(instance) + len(after)
+    return b"".join((_PREAMBLE, struct.pack("<L", length), before, instance, after))
 
-    def element(number: int, vr: bytes, value: bytes) -> bytes:
-        if len(value) > 0xFFFE:
-            raise BadArchive("an object has a UID of more than 65534 characters. Leave it out.")
-        value += (b"\0" if vr in (b"UI", b"OB") else b" ") * (len(value) % 2)
-        if vr == b"OB":
-            return struct.pack("<HH2sHL", 2, number, vr, 0, len(value)) + value
-        return struct.pack("<HH2sH", 2, number, vr, len(value)) + value
 
-    group = b"".join(
-        (
-            element(0x0001, b"OB", b"\x00\x01"),
-            element(0x0002, b"UI", sop_class.encode("ascii", "replace")),
-            element(0x0003, b"UI", sop_instance.encode("ascii", "replace")),
-            element(0x0010, b"UI", transfer_syntax.encode("ascii", "replace")),
-            element(0x0012, b"UI", IMPLEMENTATION_UID.encode()),
-            element(0x0013, b"SH", IMPLEMENTATION_NAME),
-        )
+_PREAMBLE = b"\0" * 128 + b"DICM" + struct.pack("<HH2sH", 2, 0, b"UL", 4)
+
+
+@lru_cache(maxsize=256)
+def _around_the_instance(sop_class: str, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """What is the same in the file headers of all objects of a transfer."""
+    before = _element(0x0001, b"OB", b"\x00\x01") + _element(0x0002, b"UI", sop_class.encode("ascii", "replace"))
+    after = (
+        _element(0x0010, b"UI", transfer_syntax.encode("ascii", "replace"))
+        + _element(0x0012, b"UI", IMPLEMENTATION_UID.encode())
+        + _element(0x0013, b"SH", IMPLEMENTATION_NAME)
     )
-    return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(group)) + group
+    return before, after
+
+
+def _element(number: int, vr: bytes, value: bytes) -> bytes:
+    if len(value) > 0xFFFE:
+        raise BadArchive("an object has a UID of more than 65534 characters. Leave it out.")
+    value += (b"\0" if vr in (b"UI", b"OB") else b" ") * (len(value) % 2)
+    if vr == b"OB":
+        return struct.pack("<HH2sHL", 2, number, vr, 0, len(value)) + value
+    return struct.pack("<HH2sH", 2, number, vr, len(value)) + value
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import filecmp
 import hashlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +17,12 @@ from .. import part10
 from ..budget import Budget
 from ..errors import BadArchive, Incomplete, QAFetchError
 from ..locks import FileLock
-from .disk import checksum, make_folder, remove_file, sentences
+from .disk import in_words, make_folder, remove_file, sentences
 from .incoming import Draft, Incoming, Piece, Taken, take
 from .settling import Settler
+
+# What is handed to the background at a time: waking a thread costs as much as an object of a few kilobytes.
+_OBJECTS_AT_ONCE, _BYTES_AT_ONCE = 32, 8 << 20
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Place(Protocol):
 
     folder: Path
 
-    def object_path(self, uid: str) -> Path:
-        """Where the object of this UID is kept."""
+    def place(self, uid: str) -> tuple[str, str]:
+        """The folder and the path where the object of this UID is kept."""
         ...
 
     def has(self, uid: str) -> bool:
@@ -60,7 +61,10 @@ class Place(Protocol):
 class Claim:
     """The right to fetch some objects into a shelf; backends hand it whatever arrives, from any thread."""
 
-    def __init__(self, shelf: Place, references: Sequence[Reference], budget: Budget) -> None:
+    def __init__(
+        self, shelf: Place, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False
+    ) -> None:
+        self.whole_series = whole_series  # these are all objects of their series, as far as is known
         self._shelf = shelf
         self._wanted = {reference.instance: reference for reference in references}
         self._budget = budget
@@ -69,6 +73,10 @@ class Claim:
         self._guard = threading.Lock()
         self._settler = Settler()
         self._numbers = itertools.count()
+        self._prefix = ""
+        self._folders: set[str] = set()
+        self._unsettled: list[tuple[Draft, str, os.stat_result]] = []
+        self._bytes = 0
         self._here: set[str] = set()
         self._arrived: set[str] = set()
         self._welcome: set[str] = set()
@@ -81,6 +89,8 @@ class Claim:
             self._acquire()
             with sentences(self._shelf.folder, "writing"):
                 make_folder(self._incoming)
+            if self._stripes:
+                self._prefix = str(self._incoming / f"{self._stripes[0]}-{os.getpid()}-{id(self):x}-")
             self._here = {uid for uid in self._wanted if self._shelf.has(uid)}
         except BaseException:  # an exception's traceback keeps this object alive, and with it the locks taken so far
             self._release()
@@ -105,6 +115,7 @@ class Claim:
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
+        self._hand_over()
         self._settler.finish()
         self._release()
         if error is None and self.failure is not None:
@@ -123,6 +134,10 @@ class Claim:
     def here(self, references: Sequence[Reference]) -> int:
         """How many of some objects are here."""
         return sum(reference.instance in self._here for reference in references)
+
+    def has_some_of(self, series: str) -> bool:
+        """Whether a part of what is wanted of a series is here."""
+        return any(self._wanted[uid].series == series for uid in self._here if uid in self._wanted)
 
     @property
     def arrived(self) -> int:
@@ -150,9 +165,10 @@ class Claim:
         instance = part10.clean_uid(instance)
         if not self.wants(instance) and not self._welcome:
             return None
-        path = self._incoming / f"{self._stripes[0]}-{os.getpid()}-{id(self):x}-{next(self._numbers)}.part"
-        with self.noting_failure(), sentences(self._shelf.folder, "fetching", [instance]):
-            return _Arrival(self, Draft(path, sop_class, instance, transfer_syntax), instance)
+        with _Telling(self, instance):
+            return _Arrival(
+                self, Draft(f"{self._prefix}{next(self._numbers)}.part", sop_class, instance, transfer_syntax), instance
+            )
 
     def take_file(self, path: Path) -> Taken:
         """Copy an object that lies in a Part-10 file."""
@@ -169,22 +185,22 @@ class Claim:
             raise
         if not self.wants(instance) and identity.series not in self._welcome:
             return Taken.UNWANTED
-        with self.noting_failure():
+        with _Telling(self, instance):
             if identity.sop_instance != instance:
                 raise BadArchive(
                     "the archive sent one object under the UID of another, so none of this set is used. "
                     "Report it to the archive's administrator."
                 )
-            with self._guard, sentences(self._shelf.folder, "fetching", [instance]):
+            with self._guard:
                 taken = self._place(draft, instance)
         if taken is Taken.KEPT:
             self.on_arrival()
         return taken
 
     def _place(self, draft: Draft, instance: str) -> Taken:
-        target = self._shelf.object_path(instance)
+        folder, target = self._shelf.place(instance)
         if instance in self._here or (instance not in self._wanted and self._shelf.has(instance)):
-            if instance in self._arrived and not filecmp.cmp(target, draft.path, shallow=False):
+            if instance in self._arrived and not draft.same_as(target):
                 self._here.discard(instance)
                 self._shelf.forget(instance)
                 raise BadArchive(
@@ -192,32 +208,34 @@ class Claim:
                     "Report it to the archive's administrator."
                 )
             return Taken.REPEATED
-        make_folder(target.parent)
+        if folder not in self._folders:
+            make_folder(Path(folder))
+            self._folders.add(folder)
         if os.name == "nt":
-            remove_file(target)  # Windows renames over no read-only file
+            remove_file(Path(target))  # Windows renames over no read-only file
         state = draft.become(target)
         self._here.add(instance)
         self._arrived.add(instance)
-        self._settler.add(partial(self._settle, draft, instance, state))
+        self._unsettled.append((draft, instance, state))
+        self._bytes += state.st_size
+        if len(self._unsettled) >= _OBJECTS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
+            self._hand_over()
         return Taken.KEPT
 
-    def _settle(self, draft: Draft, instance: str, state: os.stat_result) -> None:
-        """In the background: an object counts when it is on the disk, and its note says so."""
-        try:
-            with self.noting_failure(), sentences(self._shelf.folder, "fetching", [instance]):
-                draft.settle()
-                self._shelf.record(instance, state, checksum(self._shelf.object_path(instance)))
-        except QAFetchError:
-            self._here.discard(instance)  # ``failure`` ends the transfer
+    def _hand_over(self) -> None:
+        self._settler.add(partial(self._settle, self._unsettled))
+        self._unsettled, self._bytes = [], 0
 
-    @contextlib.contextmanager
-    def noting_failure(self) -> Iterator[None]:
-        """Remember what must end the whole transfer, wherever it came up."""
-        try:
-            yield
-        except QAFetchError as error:
-            self.failure = self.failure or error
-            raise
+    def _settle(self, objects: Sequence[tuple[Draft, str, os.stat_result]]) -> None:
+        """In the background: an object counts when it is on the disk, and its note says so."""
+        for draft, instance, state in objects:
+            try:
+                with _Telling(self, instance):
+                    crc32 = draft.crc32()
+                    draft.settle()
+                    self._shelf.record(instance, state, crc32)
+            except QAFetchError:
+                self._here.discard(instance)  # ``failure`` ends the transfer
 
     @property
     def folder(self) -> Path:
@@ -238,6 +256,30 @@ class Claim:
             self._locks.pop().release()
 
 
+class _Telling:
+    """A block whose failure ends the whole transfer; what the disk says becomes a sentence."""
+
+    __slots__ = ("_claim", "_instance")
+
+    def __init__(self, claim: Claim, instance: str) -> None:
+        self._claim = claim
+        self._instance = instance
+
+    def __enter__(self) -> None:
+        """Nothing needs to be done."""
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        claim = self._claim
+        if isinstance(error, OSError):
+            told = in_words(error, claim.folder, "fetching", [self._instance])
+            claim.failure = claim.failure or told
+            raise told from error
+        if isinstance(error, QAFetchError):
+            claim.failure = claim.failure or error
+
+
 class _Arrival:
     """An object that is arriving for a claim."""
 
@@ -248,7 +290,7 @@ class _Arrival:
 
     def write(self, pieces: Sequence[Piece]) -> None:
         """Take more of the encoded data set."""
-        with self._claim.noting_failure(), sentences(self._claim.folder, "fetching", [self._instance]):
+        with _Telling(self._claim, self._instance):
             self._draft.write(pieces)
 
     def finish(self) -> Taken:

@@ -23,19 +23,22 @@ def sentences(folder: Path, doing: str, missing: Sequence[str] = ()) -> Iterator
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise Incomplete(
-                f"the disk of the shelf {folder} is full, so {doing} stopped and nothing half-written was kept. "
-                "Free space there, run qa-fetch shelf prune, or set another [shelf] path.",
-                retriable=False,
-                missing=list(missing),
-            ) from error
-        raise Incomplete(
+        raise in_words(error, folder, doing, missing) from error
+
+
+def in_words(error: OSError, folder: Path, doing: str, missing: Sequence[str] = ()) -> Incomplete:
+    """What the operating system says about the shelf's disk as one line."""
+    if error.errno in _FULL:
+        text = (
+            f"the disk of the shelf {folder} is full, so {doing} stopped and nothing half-written was kept. "
+            "Free space there, run qa-fetch shelf prune, or set another [shelf] path."
+        )
+    else:
+        text = (
             f"the shelf {folder} cannot be used for {doing} ({error.strerror}). "
-            "Check that this user may write there, or set another [shelf] path.",
-            retriable=False,
-            missing=list(missing),
-        ) from error
+            "Check that this user may write there, or set another [shelf] path."
+        )
+    return Incomplete(text, retriable=False, missing=list(missing))
 
 
 def make_folder(path: Path) -> Path:
@@ -74,7 +77,7 @@ def checksum(path: Path) -> int:
     return crc32
 
 
-def write_small(target: Path, text: str) -> None:
+def write_small(target: Union[str, Path], text: str) -> None:
     """A note that may be lost or cut short by a crash, because whoever reads it can tell."""
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+import filecmp
 import mmap
 import os
+import shutil
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Union
@@ -12,8 +15,10 @@ from typing import Callable, Optional, Protocol, Union
 from .. import part10
 from ..errors import BadArchive
 
-Piece = Union[bytes, memoryview]
+Piece = Union[bytes, bytearray, memoryview]
 
+_MAPPED = 1 << 25  # bytes of a file that may be looked at as if they were memory
+_SMALL = 1 << 16  # bytes of a file that is written in one go, since each system call costs as much as copying it
 _AT_ONCE = 512  # pieces per system call; Linux takes 1024
 
 
@@ -76,21 +81,30 @@ class Draft:
         What the message that brings the object says it is.
     """
 
-    def __init__(self, path: Path, sop_class: str, instance: str, transfer_syntax: str) -> None:
+    def __init__(self, path: Union[str, Path], sop_class: str, instance: str, transfer_syntax: str) -> None:
         self.path = path
         self.transfer_syntax = transfer_syntax
-        self._header = part10.file_meta(sop_class, instance, transfer_syntax)
+        header = part10.file_meta(sop_class, instance, transfer_syntax)
+        self._start = len(header)
+        self._held: Optional[bytearray] = bytearray(header)  # the whole file, as long as it is small
+        self._mapped: Optional[mmap.mmap] = None
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         self._file: Optional[int] = os.open(path, flags, 0o600)
-        self._written = 0
+        self._written = False
         self._named = False
 
     def write(self, pieces: Sequence[Piece]) -> None:
         """Append pieces of the data set."""
-        if not self._written:
-            pieces = [self._header, *pieces]
+        if self._held is not None:
+            size = len(self._held) + sum(map(len, pieces))
+            if size <= _SMALL:
+                for piece in pieces:
+                    self._held += piece
+                return
+            pieces = [bytes(self._held), *pieces]
+            self._held = None
         for start in range(0, len(pieces), _AT_ONCE):
-            self._written += _write(self._descriptor, pieces[start : start + _AT_ONCE])
+            _write(self._descriptor, pieces[start : start + _AT_ONCE])
 
     @property
     def _descriptor(self) -> int:
@@ -98,14 +112,49 @@ class Draft:
             raise ValueError("the draft is closed")
         return self._file
 
+    @property
+    def _content(self) -> Union[bytearray, mmap.mmap]:
+        """The whole file, to look at."""
+        if self._held is not None:
+            return self._held
+        if self._mapped is None:
+            self._mapped = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+        return self._mapped
+
     def identity(self) -> part10.Identity:
         """Walk the data set from end to end and say what it is."""
-        if self._written <= len(self._header):
+        content = self._content
+        if len(content) <= self._start:
             raise BadArchive("an object arrived without any data. Fetch or export it again.")
-        mapped = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
-        return part10.check(memoryview(mapped)[len(self._header) :], self.transfer_syntax)
+        return part10.check(memoryview(content)[self._start :], self.transfer_syntax)
 
-    def become(self, target: Path, *, mode: int = 0o400, flush: bool = False) -> os.stat_result:
+    def crc32(self) -> int:
+        """The checksum of the whole file; other threads can run meanwhile."""
+        content = self._content
+        if len(content) <= _MAPPED:
+            return zlib.crc32(content)
+        crc32 = 0
+        for at in range(0, len(content), 1 << 20):  # pages that were looked at count as memory of ours
+            crc32 = zlib.crc32(os.pread(self._descriptor, 1 << 20, at), crc32)
+        return crc32
+
+    def same_as(self, path: Union[str, Path]) -> bool:
+        """Whether another file has the same bytes."""
+        self._write_out()
+        return filecmp.cmp(path, self.path, shallow=False)
+
+    def copy_to(self, path: Path) -> None:
+        """Write a second file like this one."""
+        self._write_out()
+        shutil.copyfile(self.path, path)
+
+    def _write_out(self) -> None:
+        """Put what is still held into the file."""
+        if self._held is not None and not self._written:
+            _write(self._descriptor, [self._held])
+            self._written = True
+
+    def become(self, target: Union[str, Path], *, mode: int = 0o400, flush: bool = False) -> os.stat_result:
         """Give the file its name; what was there is replaced.
 
         Parameters
@@ -118,16 +167,17 @@ class Draft:
             Whether it must be on the disk itself before it has its name; else ``settle`` does that later.
         """
         descriptor = self._descriptor
+        self._write_out()
         if flush or os.name == "nt":  # which renames no open file, so that it cannot be flushed later
             os.fsync(descriptor)
         if os.name == "nt":
             self.close()
-            self.path.chmod(mode)
-            state = self.path.stat()
+            os.chmod(self.path, mode)  # noqa: PTH101
+            state = os.stat(self.path)  # noqa: PTH116
         else:
             os.fchmod(descriptor, mode)
             state = os.fstat(descriptor)
-        self.path.replace(target)
+        os.replace(self.path, target)  # noqa: PTH105 - a Path made of each costs more than the call
         self._named = True
         return state
 
@@ -143,10 +193,11 @@ class Draft:
         """Close and remove the file, unless it has become something."""
         if not self._named:
             self.close()
-            self.path.unlink(missing_ok=True)
+            Path(self.path).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give back the descriptor."""
+        """Give back what the system holds for it."""
+        self._mapped = self._held = None
         if self._file is not None:
             os.close(self._file)
             self._file = None

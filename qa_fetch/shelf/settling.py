@@ -7,7 +7,7 @@ import threading
 from typing import Callable, Optional
 
 _THREADS = 4  # a disk flushes several files in little more time than one
-_WAITING = 64  # and what is not flushed yet is bounded, in files that are open
+_WAITING = 8  # and what is not flushed yet is bounded: each job has files open
 
 
 class Settler:

@@ -44,10 +44,17 @@ class Shelf:
         self.root = root
         safe = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in archive)[:40]
         self.folder = root / f"{safe}-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
+        self._objects = str(self.folder / "objects")
 
     def object_path(self, uid: str) -> Path:
         """Where the object of this UID is kept."""
         return object_path(self.folder, uid)
+
+    def place(self, uid: str) -> tuple[str, str]:
+        """The folder and the path where the object of this UID is kept, as text: a transfer needs them often."""
+        stem = part10.file_stem(uid)
+        folder = os.path.join(self._objects, hashlib.sha256(stem.encode()).hexdigest()[:2])  # noqa: PTH118
+        return folder, os.path.join(folder, f"{stem}.dcm")  # noqa: PTH118
 
     def has(self, uid: str) -> bool:
         """Whether the object is here as it arrived; sets are hard links, so an edited file of a set is no longer it."""
@@ -60,7 +67,7 @@ class Shelf:
         """Note what arrived; an object without a readable note does not count, so the note needs no flush."""
         note = f'{{"size": {state.st_size}, "mtime_ns": {state.st_mtime_ns}, "crc32": {crc32}}}'
         try:
-            write_small(record_of(self.object_path(uid)), note)
+            write_small(os.path.splitext(self.place(uid)[1])[0] + ".json", note)  # noqa: PTH122
         except OSError:
             self.forget(uid)
             raise
@@ -71,11 +78,21 @@ class Shelf:
         remove_file(record_of(path))
         remove_file(path)
 
-    def claim(self, references: Sequence[Reference], budget: Budget) -> Claim:
-        """Claim the right to fetch objects; waits while another process holds it."""
+    def claim(self, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False) -> Claim:
+        """Claim the right to fetch objects; waits while another process holds it.
+
+        Parameters
+        ----------
+        references
+            The objects.
+        budget
+            How long to wait.
+        whole_series
+            They are all objects of their series, so that an archive may be asked for series instead of objects.
+        """
         with sentences(self.folder, "writing"):
             make_folder(self.folder)
-        return Claim(self, references, budget)
+        return Claim(self, references, budget, whole_series=whole_series)
 
     def gather(self, uids: Sequence[str], about: str) -> Folder:
         """The folder that holds exactly these objects, in this order; made once and checked at each use.

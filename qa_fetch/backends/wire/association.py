@@ -52,6 +52,7 @@ class Association:
         self._channel = channel
         self.contexts: Mapping[int, Context] = agreed.contexts
         self.called, self.calling = agreed.called, agreed.calling
+        self.peer = ""  # the other side's address, where a server accepted it
         self.roles = agreed.roles
         limit = agreed.largest_pdu or _OUR_PDU
         self._fragment = max(2, min(limit, _OUR_PDU) - 6)

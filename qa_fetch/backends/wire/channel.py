@@ -52,6 +52,7 @@ class Channel:
     def __init__(self, connection: socket.socket, patience: float) -> None:
         self._socket: Optional[socket.socket] = connection
         self._encrypted = isinstance(connection, ssl.SSLSocket)
+        self._timeout = -1.0  # what the socket was told last: telling it costs as much as a small message
         self._buffer = bytearray(_BUFFER)
         self.view = memoryview(self._buffer)
         self.start = self.end = 0  # what has been received and not yet been read
@@ -75,11 +76,14 @@ class Channel:
         """Whether it can still be used, as far as this side knows."""
         return self._socket is not None
 
-    def _wait(self) -> float:
-        """Seconds that the next step may take."""
-        if self.budget is None:
-            return self.patience
-        return max(0.001, self.budget.at_most(self.patience))
+    def _ready(self) -> socket.socket:
+        """The socket, told how long the next step may take."""
+        connection = self._connected
+        seconds = self.patience if self.budget is None else max(0.001, self.budget.at_most(self.patience))
+        if seconds != self._timeout:
+            connection.settimeout(seconds)
+            self._timeout = seconds
+        return connection
 
     def fill(self, needed: int) -> None:
         """Receive until at least ``needed`` unread bytes are in the buffer; views into it are void afterwards."""
@@ -89,11 +93,9 @@ class Channel:
         if left:
             self._buffer[:left] = self._buffer[self.start : self.end]
         self.start, self.end = 0, left
-        connection = self._connected
         while self.end < needed:
             try:
-                connection.settimeout(self._wait())
-                count = connection.recv_into(self.view[self.end :])
+                count = self._ready().recv_into(self.view[self.end :])
             except (TimeoutError, socket.timeout):
                 raise Silent("it was silent for too long") from None
             except (OSError, ValueError) as error:
@@ -104,14 +106,12 @@ class Channel:
 
     def send(self, pieces: Sequence[Piece]) -> None:
         """Send all pieces, in few system calls and without copying them."""
-        connection = self._connected
         try:
-            connection.settimeout(self._wait())
-            if self._encrypted:
-                connection.sendall(b"".join(pieces))
+            if self._encrypted or not hasattr(socket.socket, "sendmsg"):  # Windows has no sendmsg
+                self._ready().sendall(b"".join(pieces))
             else:
                 for first in range(0, len(pieces), _PIECES_AT_ONCE):
-                    self._send_some(connection, pieces[first : first + _PIECES_AT_ONCE])
+                    self._send_some(pieces[first : first + _PIECES_AT_ONCE])
         except (TimeoutError, socket.timeout):
             raise Silent("it took nothing for too long") from None
         except (OSError, ValueError) as error:
@@ -120,17 +120,13 @@ class Channel:
             # Acknowledge at once, so that a peer with Nagle on need not wait either; Linux forgets it after each use.
             self._option(_QUICKACK)
 
-    def _send_some(self, connection: socket.socket, pieces: Sequence[Piece]) -> None:
-        if not hasattr(connection, "sendmsg"):  # Windows
-            connection.sendall(b"".join(pieces))
-            return
-        sent = connection.sendmsg(pieces)
+    def _send_some(self, pieces: Sequence[Piece]) -> None:
+        sent = self._ready().sendmsg(pieces)
         for piece in pieces:
             if sent >= len(piece):
                 sent -= len(piece)
             else:
-                connection.settimeout(self._wait())
-                connection.sendall(memoryview(piece)[sent:])
+                self._ready().sendall(memoryview(piece)[sent:])
                 sent = 0
 
     def waiting(self) -> bool:
