@@ -16,7 +16,7 @@ from qa_fetch.backends.pool import POOL
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees the machine's configuration or shelf, and none leaves anything there."""
-    for variable in ("CONFIG", "DEFAULT", "BUDGET", "AE_TITLE", "PORT", "HOST"):
+    for variable in ("CONFIG", "DEFAULT", "BUDGET", "AE_TITLE", "PORT", "HOST", "TRANSPORT", "PASSWORD"):
         monkeypatch.delenv(f"QA_FETCH_{variable}", raising=False)
     monkeypatch.setenv("QA_FETCH_SHELF", str(tmp_path / "shelf"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
@@ -28,6 +28,7 @@ def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setattr(tempfile, "tempdir", temporary)
     # What this process found out about an archive must not be believed of another on the same port.
     monkeypatch.setattr("qa_fetch.backends.dimse._learned", {})
+    monkeypatch.setattr("qa_fetch.backends.dicomweb._learned", {})
     yield
     POOL.clear()  # peers that are stopped after a test must find nobody connected
 

@@ -17,7 +17,8 @@ from qa_fetch.errors import ConfigError
 
 ARIA = '[archives.aria]\nkind = "dimse"\nae_title = "ESAPI"\nhost = "10.0.0.2"\nport = 51402\n'
 KEYS = (
-    "ae_title, host, port, retrieve, root, relational, one_plan_per_series, timeout, local_ae_title, local_port, budget"
+    "ae_title, host, port, retrieve, root, relational, one_plan_per_series, timeout, local_ae_title, local_port, "
+    "associations, keep_open, transport, tls, ca_file, certificate_file, key_file, budget"
 )
 
 
@@ -68,6 +69,7 @@ def test_without_any_configuration_the_defaults_say_so():
         ("local.ae_title", "QA_FETCH", "built-in default"),
         ("local.port", 11113, "built-in default"),
         ("local.host", "0.0.0.0", "built-in default"),
+        ("local.transport", "own", "built-in default"),
         ("shelf.path", config.default_shelf(), "built-in default"),
         ("shelf.settle_minutes", 10.0, "built-in default"),
     ]
@@ -322,7 +324,9 @@ def test_a_wrong_argument_is_not_blamed_on_the_file(written):
     assert refused(loaded.archive, "aria", hots="x") == (
         f"arguments: hots is not a setting of a dimse archive; expected one of {KEYS}. Did you mean host?"
     )
-    assert refused(loaded.archive, kind="ftp") == "arguments: kind is 'ftp'; expected one of dimse, folder."
+    assert refused(loaded.archive, kind="ftp") == (
+        "arguments: kind is 'ftp'; expected one of dimse, dicomweb, orthanc, folder."
+    )
 
 
 # Inline addresses
@@ -399,10 +403,11 @@ def test_a_password_in_an_address_is_refused_without_showing_it():
 
 
 @pytest.mark.parametrize(("address", "scheme"), [("C:\\data", "C"), ("ftp://x", "ftp"), (":x", "")])
-def test_another_scheme_names_the_two_that_there_are(address, scheme):
+def test_another_scheme_names_those_that_there_are(address, scheme):
     """A bare Windows path is the likeliest slip."""
     assert refused(Config([]).archive, address) == (
-        f"{scheme!r} is not a sort of archive that can be written inline. Use dimse://AET@host:port or folder:PATH."
+        f"{scheme!r} is not a sort of archive that can be written inline. Use dimse://AET@host:port, "
+        "orthanc+http://host:port, dicomweb+https://host/root or folder:PATH."
     )
 
 
@@ -434,7 +439,7 @@ def test_a_wrong_address_in_a_file_names_file_and_key(written):
                           "Did you mean default?"),
         ("zzz = 1", "zzz is not a setting; expected one of default, budget, local, shelf, archives."),
         ("local = 1", "local is 1; expected a table [local]."),
-        ('[local]\naetitle = "X"', "local.aetitle is not a setting; expected one of ae_title, port, host. "
+        ('[local]\naetitle = "X"', "local.aetitle is not a setting; expected one of ae_title, port, host, transport. "
                                    "Did you mean ae_title?"),
         ("[shelf]\nfolder = 1", "shelf.folder is not a setting; expected one of path, settle_minutes."),
         ("archives = []", "archives is []; expected a table [archives]."),
@@ -454,8 +459,8 @@ def test_a_slip_in_a_name_is_refused_when_the_file_is_read(written, text, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('kind = "dicom"', "kind is 'dicom'; expected one of dimse, folder. Did you mean dimse?"),
-        ('kind = ""', "kind is ''; expected one of dimse, folder."),
+        ('kind = "dicom"', "kind is 'dicom'; expected one of dimse, dicomweb, orthanc, folder. Did you mean dicomweb?"),
+        ('kind = ""', "kind is ''; expected one of dimse, dicomweb, orthanc, folder."),
         ('ae_title = ""', "ae_title is ''; expected an AE title of 1 to 16 ASCII characters."),
         ('ae_title = "SEVENTEEN_LETTERS"',
          "ae_title is 'SEVENTEEN_LETTERS'; expected an AE title of 1 to 16 ASCII characters."),
@@ -508,7 +513,7 @@ def test_an_archive_without_a_kind_is_told_the_kinds(written):
     """``kind`` decides what the other settings are."""
     path = written('[archives.aria]\nhost = "x"\n')
     assert refused(Config.load(path).archive, "aria") == (
-        f"file {path}: archives.aria.kind is missing; expected one of dimse, folder."
+        f"file {path}: archives.aria.kind is missing; expected one of dimse, dicomweb, orthanc, folder."
     )
 
 
@@ -616,7 +621,8 @@ def test_an_unknown_kind_lists_the_plug_ins_too(plugin):
     """A package that is installed is a choice."""
     layer = Layer("file f", {"archives": {"c": {"kind": "clod"}}})
     assert refused(Config([layer]).archive, "c") == (
-        "file f: archives.c.kind is 'clod'; expected one of dimse, folder, cloud. Did you mean cloud?"
+        "file f: archives.c.kind is 'clod'; expected one of dimse, dicomweb, orthanc, folder, cloud. "
+        "Did you mean cloud?"
     )
 
 

@@ -16,7 +16,17 @@ from peers.process import LOOPBACK, Missing, free_port, skip_or_fail
 from qa_fetch import Ambiguous, Archive, Images, Incomplete, NotFound
 
 TITLE = "QATRACK"
-PEERS = ("folder", "node get", "node move", "orthanc get", "orthanc move", "dcmqrscp get", "dcmqrscp move")
+PEERS = (
+    "folder",
+    "node get",
+    "node move",
+    "orthanc get",
+    "orthanc move",
+    "orthanc rest",
+    "orthanc dicomweb",
+    "dcmqrscp get",
+    "dcmqrscp move",
+)
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
@@ -35,12 +45,28 @@ def _running(name: str, port: int, folder: Path) -> Any:
         return skip_or_fail(missing)
 
 
+def _behind_http(way: str, course_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One Orthanc serves both its REST interface and DICOMweb; each is filled by its own ``send``."""
+    try:
+        running = Orthanc(dicomweb=True)
+    except Missing as missing:
+        skip_or_fail(missing)
+    with running, pytest.MonkeyPatch.context() as patch:
+        address = running.rest_address if way == "rest" else running.web_address
+        patch.setenv("QA_FETCH_SHELF", str(tmp_path_factory.mktemp("filling")))
+        Archive(address).send(course_files)
+        yield address, {}
+
+
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=_marks(name)) for name in PEERS])
 def peer(request: pytest.FixtureRequest, course_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """How to open the peer: an address and the settings that go with it; the course is stored in it."""
     name, _, way = str(request.param).partition(" ")
     if name == "folder":
         yield f"folder:{course_files}", {}
+        return
+    if way in ("rest", "dicomweb"):
+        yield from _behind_http(way, course_files, tmp_path_factory)
         return
     port = free_port()
     with _running(name, port, tmp_path_factory.mktemp(name)) as running:

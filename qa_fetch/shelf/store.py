@@ -19,7 +19,17 @@ from .. import part10
 from ..budget import Budget
 from ..errors import Incomplete
 from .claim import Claim, Reference
-from .disk import blocks_of, checksum, make_folder, remove_file, remove_tree, sentences, write_small, write_text
+from .disk import (
+    blocks_of,
+    checksum,
+    in_words,
+    make_folder,
+    remove_file,
+    remove_tree,
+    sentences,
+    write_small,
+    write_text,
+)
 
 _READERS = 2  # hashing leaves the interpreter free, so that a second core can read the next file
 
@@ -58,10 +68,19 @@ class Shelf:
 
     def has(self, uid: str) -> bool:
         """Whether the object is here as it arrived; sets are hard links, so an edited file of a set is no longer it."""
-        path = self.object_path(uid)
+        _, path = self.place(uid)
+        try:
+            state = os.stat(path)  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise in_words(error, self.folder, "reading", [uid]) from error
         with sentences(self.folder, "reading", [uid]):
-            arrived = read_json(record_of(path))
-            return arrived is not None and unchanged(path, arrived)
+            arrived = read_json(record_of(Path(path)))
+            if arrived is None:
+                return False
+            same = (state.st_size, state.st_mtime_ns) == (arrived["size"], arrived["mtime_ns"])
+            return same or unchanged(Path(path), arrived)
 
     def record(self, uid: str, state: os.stat_result, crc32: int) -> None:
         """Note what arrived; an object without a readable note does not count, so the note needs no flush."""

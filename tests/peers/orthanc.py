@@ -10,19 +10,42 @@ What it does with questions (1.10.1, measured with pynetdicom and with findscu, 
 - A wrong called AE title is rejected (1, 1, 7). When ``strict``, an unknown caller is associated, may echo, and is
   aborted at its first C-FIND or C-MOVE, without a status.
 - It takes seconds to say goodbye, so that it is killed after half a second; its storage is temporary.
+
+And with HTTP (REST, and the DICOMweb plugin 1.7):
+
+- It closes an idle connection after one second, and says so. WADO-RS answers are neither chunked nor of a known length:
+  only the closing boundary tells a whole answer from a broken one.
+- ``RequestedTags`` of ``/tools/find`` are ignored (Orthanc 1.11 answers them); its digest of the four UIDs names an
+  instance, so that none has to be looked up.
+- QIDO-RS calls all text ISO_IR 100, although JSON is Unicode.
+- STOW-RS answers 400 when one object of several is refused, without naming it in FailedSOPSequence.
 """
 
 from __future__ import annotations
 
 import json
 import urllib.request
+from pathlib import Path
 from typing import Any, Optional
 
-from .process import LOOPBACK, Destinations, ServerProcess, program
+from .process import LOOPBACK, Destinations, Missing, ServerProcess, program
+
+_PLUGIN = "libOrthancDicomWeb.so"
+_PLUGINS = ("/usr/share/orthanc/plugins", "/usr/local/share/orthanc/plugins")
+
+
+def dicomweb_plugin() -> str:
+    """The path of the DICOMweb plugin; Missing when there is none."""
+    found = [Path(folder, _PLUGIN) for folder in _PLUGINS if Path(folder, _PLUGIN).exists()]
+    if not found:
+        raise Missing("Orthanc's DICOMweb plugin", "orthanc-dicomweb")
+    return str(found[0])
 
 
 class Orthanc(ServerProcess):
     """A real Orthanc with temporary storage; ``strict`` makes it answer only callers that it knows.
+
+    ``dicomweb`` loads its DICOMweb plugin; ``users`` are those who have to log in, with their passwords.
 
     Its destinations can be added while it runs (``know``), and it has an HTTP interface too (``url``).
     """
@@ -35,12 +58,16 @@ class Orthanc(ServerProcess):
         destinations: Optional[Destinations] = None,
         *,
         strict: bool = False,
+        dicomweb: bool = False,
+        users: Optional[dict[str, str]] = None,
         options: Optional[dict[str, Any]] = None,
     ) -> None:
         super().__init__(destinations)
         self.http_port = 0
         self._program = program("Orthanc", "orthanc")
         self._strict = strict
+        self._plugins = [dicomweb_plugin()] if dicomweb else []
+        self._users = users or {}
         self._options = options or {}
 
     @property
@@ -48,20 +75,31 @@ class Orthanc(ServerProcess):
         """The root of its REST interface."""
         return f"http://{LOOPBACK}:{self.http_port}"
 
+    @property
+    def rest_address(self) -> str:
+        """The archive behind its REST interface, as it is written where a name is asked for."""
+        return f"orthanc+http://{LOOPBACK}:{self.http_port}"
+
+    @property
+    def web_address(self) -> str:
+        """The same behind DICOMweb."""
+        return f"dicomweb+http://{LOOPBACK}:{self.http_port}/dicom-web"
+
     def command(self, ports: list[int]) -> list[str]:
-        """Write orthanc.json; no plugins, nothing outside the temporary folder."""
+        """Write orthanc.json; no plugins but DICOMweb, nothing outside the temporary folder."""
         self.http_port = ports[1]
         settings = {
             "Name": "qa_fetch test peer",
             "StorageDirectory": "storage",
             "IndexDirectory": "storage",
-            "Plugins": [],
+            "Plugins": self._plugins,
             "DicomAet": self.ae_title,
             "DicomCheckCalledAet": True,
             "DicomPort": ports[0],
             "HttpPort": self.http_port,
             "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False,
+            "AuthenticationEnabled": bool(self._users),
+            "RegisteredUsers": self._users,
             "OrthancExplorerEnabled": False,
             "WebDavEnabled": False,
             "DicomAlwaysAllowEcho": True,

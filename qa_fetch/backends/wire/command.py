@@ -17,6 +17,8 @@ _SHORT = struct.Struct("<H")
 class Kind(enum.IntEnum):
     """CommandField of the requests; a response has the highest bit set too."""
 
+    __hash__ = int.__hash__  # an Enum's own, in Python, costs more than the look-up that it is for
+
     C_STORE = 0x0001
     C_GET = 0x0010
     C_FIND = 0x0020
@@ -32,6 +34,8 @@ RESPONSE = 0x8000
 
 class Element(enum.IntEnum):
     """Element numbers in group 0, by their DICOM keywords."""
+
+    __hash__ = int.__hash__
 
     AffectedSOPClassUID = 0x0002
     RequestedSOPClassUID = 0x0003
