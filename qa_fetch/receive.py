@@ -47,13 +47,7 @@ def receive(
     from .backends.standing import Standing
 
     loaded = Config.load(config)
-    local = Local(
-        ae_title=_given("ae_title", ae_title) or loaded.local("ae_title").value,
-        host=loaded.local("host").value,
-        port=_given("port", port) or loaded.local("port").value,
-        shelf=loaded.shelf("path").value,
-        transport=loaded.local("transport").value,
-    )
+    local = Local.of(loaded, ae_title=_given("ae_title", ae_title), port=_given("port", port))
     inbox = _Inbox(Path(to)) if to is not None else None
     with Standing(local, inbox.begin if inbox is not None else None) as standing:
         if ready is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from .. import kinds
-from ..backends import Sent, Step, open_backend
+from ..backends import Committing, Sent, Step, open_backend
 from ..budget import Budget
 from ..config import Config
 from ..errors import ConfigError, Incomplete, NotFound
@@ -43,6 +43,8 @@ _RETURNED = {
         "AcquisitionDate AcquisitionTime RTPlanLabel RTPlanDate"
     ).split(),
 }
+# What has to be known of an object to fetch it, and to put it in its place among the others.
+_TO_FETCH = "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID InstanceNumber".split()
 
 
 class Archive:
@@ -269,7 +271,7 @@ class Archive:
     def _by_uid(self, fetcher: Fetcher, keyword: str, uid: str, budget: Budget) -> list[Reference]:
         if keyword == "SOPInstanceUID" and self._shelf.has(uid):
             return [Reference("", "", uid)]
-        rows = fetcher.backend.find("IMAGE", {keyword: uid}, _RETURNED["IMAGE"], budget)
+        rows = fetcher.backend.find("IMAGE", {keyword: uid}, _TO_FETCH, budget)
         if not rows:
             what = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(keyword, "object")
             raise NotFound(f"{self.name} has no {what} {uid}. Check the UID, and what this AE title may see.")
@@ -279,7 +281,7 @@ class Archive:
         """Everything that the archive has of a patient."""
         budget = Budget(self._seconds)
         with self._session() as fetcher:
-            rows = fetcher.backend.find("IMAGE", {"PatientID": _patient(patient)}, _RETURNED["IMAGE"], budget)
+            rows = fetcher.backend.find("IMAGE", {"PatientID": _patient(patient)}, _TO_FETCH, budget)
             if not rows:
                 raise NotFound(
                     f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see."
@@ -303,8 +305,12 @@ class Archive:
             rows = fetcher.backend.find(level, given, returned, Budget(self._seconds))
         return [_only(readable(row), {*returned, *given, "SpecificCharacterSet"}) for row in rows]
 
-    def send(self, paths: Union[str, Path, Sequence[Union[str, Path]]]) -> list[Sent]:
-        """Send files, or folders of files; raises Incomplete unless the archive has every one of them."""
+    def send(self, paths: Union[str, Path, Sequence[Union[str, Path]]], *, commit: bool = False) -> list[Sent]:
+        """Send files, or folders of files; raises Incomplete unless the archive has every one of them.
+
+        With ``commit`` the archive is also asked to vouch for them (DICOM storage commitment), so that they may be
+        deleted here.
+        """
         given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
         files = [file for path in given for file in (_files_below(path) if path.is_dir() else [path])]
         absent = [path for path in files if not path.is_file()]
@@ -313,11 +319,20 @@ class Archive:
         if not files:
             raise NotFound("there is no file to send. Name files, or a folder that holds some.")
         with self._session() as fetcher:
-            outcome = fetcher.backend.store(files, Budget(max(self._seconds, len(files) * 2.0)))
+            backend = fetcher.backend
+            if commit and not isinstance(backend, Committing):
+                raise ConfigError(f"{self.name} ({self.config.kind}) offers no storage commitment. Leave it out.")
+            seconds = max(self._seconds, len(files) * 2.0)
+            outcome = self._all_of(backend.store(files, Budget(seconds)), "sent to")
+            if commit and isinstance(backend, Committing):
+                outcome = self._all_of(backend.commit(files, Budget(seconds)), "committed to by")
+        return outcome
+
+    def _all_of(self, outcome: list[Sent], what: str) -> list[Sent]:
         failed = [sent for sent in outcome if sent.problem]
         if failed:
             raise Incomplete(
-                f"{len(failed)} of {len(files)} files were not sent to {self.name}; the first: {failed[0].problem}.",
+                f"{len(failed)} of {len(outcome)} files were not {what} {self.name}; the first: {failed[0].problem}.",
                 missing=[str(sent.path) for sent in failed],
                 outcome=outcome,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -80,11 +81,14 @@ class Fetcher:
             self.place(references, budget)
             folder = self.shelf.gather(uids, says)
         keywords = [*_HEADER_KEYWORDS, *(wanted.kind.attributes if wanted else ()), "ExposureSequence", "KVP"]
-        headers = [
-            readable(part10.read(path, headers_only=True, keywords=keywords), header=True) for path in folder.files
-        ]
-        self._check(headers, wanted.patient if wanted is not None else patient, wanted)
-        return Images(folder, headers, plan=plan, from_shelf=self.transferred.isdisjoint(uids), says=says)
+
+        read_headers: Callable[[], list[Any]] = partial(_headers, folder.files, keywords)
+        owner = wanted.patient if wanted is not None else patient
+        if owner or wanted is not None:
+            headers = read_headers()
+            self._check(headers, owner, wanted)
+            read_headers = partial(list, headers)
+        return Images(folder, read_headers, plan=plan, from_shelf=self.transferred.isdisjoint(uids), says=says)
 
     def place(self, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False) -> None:
         """Make sure that objects are on the shelf; ``transferred`` gathers which had to be brought there."""
@@ -198,3 +202,8 @@ class Fetcher:
     def plan_file(self, plan: Plan, budget: Budget) -> Path:
         """The plan's file, in a folder of its own."""
         return self.bring([plan.reference], budget, says=f"plan {plan.label}", patient=plan.reference.patient).files[0]
+
+
+def _headers(files: Sequence[Path], keywords: Sequence[str]) -> list[Any]:
+    """What files say about themselves."""
+    return [readable(part10.read(path, headers_only=True, keywords=keywords), header=True) for path in files]

@@ -73,20 +73,41 @@ class Images:
     """A set of objects: ``folder`` holds exactly its files, ``files`` lists them in the order of acquisition."""
 
     def __init__(
-        self, folder: Folder, headers: Sequence[Any], *, plan: Optional[Plan], from_shelf: bool, says: str
+        self,
+        folder: Folder,
+        read_headers: Callable[[], Sequence[Any]],
+        *,
+        plan: Optional[Plan],
+        from_shelf: bool,
+        says: str,
     ) -> None:
         self.folder: Path = folder.path
         self.files: tuple[Path, ...] = folder.files
         self.uids: tuple[str, ...] = folder.uids
         self.plan = plan
         self.from_shelf = from_shelf
-        self.series: tuple[str, ...] = tuple(
-            dict.fromkeys(part10.clean_uid(header.get("SeriesInstanceUID") or "") for header in headers)
-        )
-        moments = [moment for moment in map(acquired, headers) if moment is not None]
-        self.acquired: Optional[datetime] = min(moments, default=None)
-        self.finished: Optional[datetime] = max(moments, default=None)
+        self._read_headers = read_headers
         self._says = says
+
+    @cached_property
+    def _headers(self) -> Sequence[Any]:
+        """What the objects say about themselves, read when it is first needed: a thousand headers take a second."""
+        return self._read_headers()
+
+    @cached_property
+    def series(self) -> tuple[str, ...]:
+        """The Series Instance UIDs of the objects, in their order."""
+        return tuple(dict.fromkeys(part10.clean_uid(header.get("SeriesInstanceUID") or "") for header in self._headers))
+
+    @cached_property
+    def acquired(self) -> Optional[datetime]:
+        """When the first of them was acquired; None where none of them says it."""
+        return min(filter(None, map(acquired, self._headers)), default=None)
+
+    @cached_property
+    def finished(self) -> Optional[datetime]:
+        """When the last of them was acquired; None where none of them says it."""
+        return max(filter(None, map(acquired, self._headers)), default=None)
 
     @cached_property
     def datasets(self) -> tuple[Any, ...]:

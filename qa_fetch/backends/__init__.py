@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Optional, Protocol
+from typing import Any, Optional, Protocol, runtime_checkable
 
 from ..budget import Budget
-from ..config import ArchiveConfig, Config
+from ..config import LOCAL, ArchiveConfig, Config
 from ..errors import ConfigError
 from ..matching import Value
 from ..shelf import Claim, Reference
@@ -43,6 +43,15 @@ class Local:
     port: int
     shelf: Path
     transport: str = "own"
+    certificate_file: Optional[Path] = None
+    key_file: Optional[Path] = None
+    ca_file: Optional[Path] = None
+
+    @classmethod
+    def of(cls, config: Config, **instead: Any) -> Local:
+        """What the configuration says of us, with what an archive or a caller wants instead, where that is not None."""
+        given = {key: value for key, value in instead.items() if value is not None}
+        return cls(**{"shelf": config.shelf("path").value, **{key: config.local(key).value for key in LOCAL}, **given})
 
 
 class Backend(Protocol):
@@ -76,6 +85,15 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class Committing(Protocol):
+    """A backend whose archive can be asked to vouch for what it was sent."""
+
+    def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Have the archive vouch for files that it was sent; what it says of each."""
+        ...
+
+
 _BUILT_IN = {
     "dimse": ("dimse", "DimseBackend"),
     "dicomweb": ("dicomweb", "DicomWebBackend"),
@@ -86,12 +104,11 @@ _BUILT_IN = {
 
 def open_backend(archive: ArchiveConfig, config: Config) -> Backend:
     """The backend for an archive's settings; other packages add theirs under ``qa_fetch.backends``."""
-    local = Local(
-        ae_title=archive.options.get("local_ae_title") or config.local("ae_title").value,
-        host=config.local("host").value,
-        port=archive.options.get("local_port") or config.local("port").value,
-        shelf=config.shelf("path").value,
-        transport=archive.options.get("transport") or config.local("transport").value,
+    local = Local.of(
+        config,
+        ae_title=archive.options.get("local_ae_title"),
+        port=archive.options.get("local_port"),
+        transport=archive.options.get("transport"),
     )
     if archive.kind in _BUILT_IN:
         module, name = _BUILT_IN[archive.kind]
@@ -99,7 +116,17 @@ def open_backend(archive: ArchiveConfig, config: Config) -> Backend:
     else:
         factory = _plugin(archive)
     backend: Backend = factory(archive, local)
-    return backend
+    if not archive.options.get("also"):
+        return backend
+    from .several import Several
+
+    others = [_alone(config.archive(name)) for name in archive["also"]]
+    return Several(backend, archive.kind, [(other.kind, open_backend(other, config)) for other in others])
+
+
+def _alone(archive: ArchiveConfig) -> ArchiveConfig:
+    """The same archive without further ways, so that two that name each other are no circle."""
+    return replace(archive, options={**archive.options, "also": ()})
 
 
 def _plugin(archive: ArchiveConfig) -> Any:

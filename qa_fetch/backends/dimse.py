@@ -180,6 +180,10 @@ class DimseBackend:
         """Send files; each is accounted for."""
         return Sending(self._archive, self._local, self._connections).run(files, budget)
 
+    def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Have the archive vouch for files that it was sent; what it says of each."""
+        return Sending(self._archive, self._local, self._connections).commit(files, budget)
+
     def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
         """Try the connection step by step."""
         yield from steps(self, self._archive, self._local, budget, patient)

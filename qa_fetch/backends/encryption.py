@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
 from ..config import ArchiveConfig
 from ..errors import ConfigError
+from . import Local
 
 
 def client_context(archive: ArchiveConfig) -> Optional[ssl.SSLContext]:
     """How to encrypt the connection to an archive; None where it is not encrypted."""
     if not archive["tls"]:
         return None
-    authority: Optional[Path] = archive["ca_file"]
-    certificate: Optional[Path] = archive["certificate_file"]
-    key: Optional[Path] = archive["key_file"]
-    try:
+    with _sentence(archive.name):
+        authority = archive["ca_file"]
         context = ssl.create_default_context(cafile=str(authority) if authority else None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if certificate is not None:
-            context.load_cert_chain(certificate, key, password="")  # which asks nobody at a terminal
+        _prepare(context, archive["certificate_file"], archive["key_file"])
+    return context
+
+
+def server_context(local: Local) -> Optional[ssl.SSLContext]:
+    """How to encrypt what comes to our own port; None where no certificate is configured."""
+    if local.certificate_file is None:
+        return None
+    with _sentence("[local]"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _prepare(context, local.certificate_file, local.key_file)
+        if local.ca_file is not None:  # then whoever sends to us has to show a certificate too
+            context.load_verify_locations(local.ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _prepare(context: ssl.SSLContext, certificate: Optional[Path], key: Optional[Path]) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate is not None:
+        context.load_cert_chain(certificate, key, password="")  # which asks nobody at a terminal
+
+
+@contextlib.contextmanager
+def _sentence(whose: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
-            f"{archive.name}: a certificate cannot be read ({error.strerror or type(error).__name__}). "
+            f"{whose}: a certificate cannot be read ({error.strerror or type(error).__name__}). "
             "Check that ca_file, certificate_file and key_file name PEM files that this user may read, "
             "and that the key belongs to the certificate and has no passphrase."
         ) from None
-    return context

@@ -72,8 +72,9 @@ def chosen(rows: Iterable[Any], level: str, keys: Mapping[str, Value], *, whole:
     for row in rows:
         identifier = row.get(unique)
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
-            if row.get(keyword):
-                setattr(row, keyword, clean_uid(row.get(keyword)))
+            uid = row.get(keyword)
+            if uid and clean_uid(uid) != uid:
+                setattr(row, keyword, clean_uid(uid))
         if identifier and matches(wanted, row, whole=whole) is not False:
             found.setdefault(clean_uid(identifier), row)
     return list(found.values())

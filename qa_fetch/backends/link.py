@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional, Protocol
@@ -13,6 +14,7 @@ from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed, Refused, dimse_refusal
 from ..shelf import Route
 from . import Local
+from .commitment import Committed, Outcome, Reports
 from .wire import Source
 
 PENDING = (0xFF00, 0xFF01)
@@ -85,6 +87,10 @@ class Link(Protocol):
         """Send one object: the status that the archive gave; None where it accepts no encoding of it that we have."""
         ...
 
+    def commit(self, transaction: str, objects: Sequence[Committed], reports: Reports, budget: Budget) -> Outcome:
+        """Ask the archive to vouch for objects, and wait for its word, which may come over another association."""
+        ...
+
     def echo(self, budget: Budget) -> int:
         """A C-ECHO; the status that the archive gave."""
         ...
@@ -117,6 +123,14 @@ class Sentences:
         return ConnectionFailed(
             f"{self.archive.name} took longer than the time budget allows: {so_far}. "
             "Call again, or allow more with budget=."
+        )
+
+    def uncommitted(self) -> ConnectionFailed:
+        """For an archive that took a request for commitment and then said nothing more."""
+        return ConnectionFailed(
+            f"{self.archive.name} has the objects, but has not said in time that it commits to them. "
+            f"Check that it can reach {self.local.ae_title} at this host's port {self.local.port}, "
+            "and allow more with budget=."
         )
 
     def unreadable(self) -> BadArchive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
 
 from pynetdicom import _config as pynetdicom_config
@@ -17,6 +17,7 @@ from ..config import ArchiveConfig
 from ..errors import ConfigError, ConnectionFailed
 from ..shelf import Route
 from . import Local
+from .commitment import Committed, Outcome, Reports
 from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
 from .reactor import Checkpoint, Sockets
 from .storage import storage_contexts
@@ -126,6 +127,13 @@ class PynetdicomLink:
             except ValueError:  # pynetdicom's word for a context that was not accepted
                 return None
             return self._status(status, "C-STORE", budget)
+
+    def commit(self, transaction: str, objects: Sequence[Committed], reports: Reports, budget: Budget) -> Outcome:
+        """Not offered: pynetdicom takes event reports only with a server of its own kind."""
+        raise ConfigError(
+            f"{self._archive.name}: storage commitment is not offered with pynetdicom's transport. "
+            'Leave out transport, or set it to "own".'
+        )
 
     def echo(self, budget: Budget) -> int:
         """A C-ECHO; the status that the archive gave."""

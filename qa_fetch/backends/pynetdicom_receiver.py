@@ -11,6 +11,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import AllStoragePresentationContexts, build_context
 
 from ..budget import Budget
+from ..errors import ConfigError
 from ..shelf import Route
 from . import Local
 from .reactor import Sockets
@@ -22,6 +23,11 @@ class PynetdicomReceiver:
     """A running C-STORE server whose objects go to a route; answers C-ECHO too."""
 
     def __init__(self, local: Local, route: Route) -> None:
+        if local.certificate_file is not None:
+            raise ConfigError(
+                "pynetdicom's transport does not receive over TLS here. "
+                'Leave out transport, or set it to "own"; or leave out certificate_file of [local].'
+            )
         entity = ApplicationEntity(ae_title=local.ae_title)
         entity.supported_contexts = [
             build_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))

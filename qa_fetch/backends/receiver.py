@@ -12,17 +12,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Callable, Optional, Protocol
 
 from ..budget import Budget
 from ..errors import ConnectionFailed
 from ..locks import FileLock
-from ..shelf import Claim, Route
-from . import Local
+from ..shelf import Route
+from . import Local, commitment
 from .acceptor import Limits, Server, Service, echo
+from .encryption import server_context
 from .storage import TRANSFER_SYNTAXES, VERIFICATION, is_storage
 from .storing import store
 from .wire import Association, Context, Kind, Message, Proposal
+
+_SERVICES = (VERIFICATION, commitment.SERVICE)
+
+OnReport = Callable[[commitment.Outcome], None]
 
 
 class Receiver(Protocol):
@@ -35,8 +40,23 @@ class Receiver(Protocol):
         ...
 
 
-def start(local: Local, route: Route) -> Receiver:
-    """Start receiving with the transport that is configured; raises OSError when the port cannot be had."""
+def start(local: Local, route: Route, on_report: Optional[OnReport] = None) -> Receiver:
+    """Start receiving with the transport that is configured.
+
+    Parameters
+    ----------
+    local
+        Who we are, and the port.
+    route
+        Where objects go.
+    on_report
+        Told what archives say of the objects that they were asked to commit to.
+
+    Raises
+    ------
+    OSError
+        The port cannot be had.
+    """
     if local.transport == "pynetdicom":
         from .pynetdicom_receiver import PynetdicomReceiver
 
@@ -45,15 +65,21 @@ def start(local: Local, route: Route) -> Receiver:
     def store_object(association: Association, message: Message) -> None:
         store(association, message, route)
 
-    service = Service(_choose, {Kind.C_ECHO: echo, Kind.C_STORE: store_object})
-    return Server((local.host, local.port), service, Limits())
+    def take_report(association: Association, message: Message) -> None:
+        outcome = commitment.read(association, message)
+        if on_report is not None:
+            on_report(outcome)
+
+    handlers = {Kind.C_ECHO: echo, Kind.C_STORE: store_object, Kind.N_EVENT_REPORT: take_report}
+    service = Service(_choose, handlers)
+    return Server((local.host, local.port), service, Limits(), server_context(local))
 
 
 def _choose(proposal: Proposal) -> dict[int, Context]:
     """Accept every storage class, in the sender's own preference among the encodings that we know."""
     chosen = {}
     for number, context in proposal.contexts.items():
-        if context.abstract == VERIFICATION or is_storage(context.abstract):
+        if context.abstract in _SERVICES or is_storage(context.abstract):
             known = tuple(syntax for syntax in context.syntaxes if syntax in TRANSFER_SYNTAXES)
             chosen[number] = Context(context.abstract, known[:1])
     return chosen
@@ -65,14 +91,14 @@ def lock_on(port: int) -> FileLock:
 
 
 @contextlib.contextmanager
-def temporary(local: Local, claim: Claim, budget: Budget) -> Iterator[None]:
-    """Receive into a claim for the length of a block; waits for the port as long as the budget lasts."""
+def temporary(local: Local, route: Route, budget: Budget, on_report: Optional[OnReport] = None) -> Iterator[None]:
+    """Receive for the length of a block; waits for the port as long as the budget lasts."""
     lock = lock_on(local.port)
     while True:
         if not lock.acquire(budget):
             raise port_taken(local, budget)
         with lock:
-            receiver = bind(local, claim.begin)
+            receiver = bind(local, route, on_report)
             if receiver is not None:
                 try:
                     yield
@@ -84,10 +110,10 @@ def temporary(local: Local, claim: Claim, budget: Budget) -> Iterator[None]:
         time.sleep(budget.at_most(0.1))
 
 
-def bind(local: Local, route: Route) -> Optional[Receiver]:
+def bind(local: Local, route: Route, on_report: Optional[OnReport] = None) -> Optional[Receiver]:
     """A receiver, or None when another program has the port just now."""
     try:
-        return start(local, route)
+        return start(local, route, on_report)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return None

@@ -139,7 +139,7 @@ class Retrieval:
             with standing.want(self._local, claim) as asked:
                 yield _Move(self._models["move"], self._asking, self._local, claim, budget, asked.collect)
         else:
-            with receiver.temporary(self._local, claim, budget):
+            with receiver.temporary(self._local, claim.begin, budget):
                 yield _Move(self._models["move"], self._asking, self._local, claim, budget, lambda: 0)
 
 

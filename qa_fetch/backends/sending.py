@@ -12,7 +12,9 @@ from .. import part10
 from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed, Refused
-from . import Local, Sent
+from . import Local, Sent, receiver, standing
+from .commitment import SERVICE as COMMITMENT
+from .commitment import Arrived, Committed, Reports, new_transaction
 from .connections import Connections
 from .link import Link, Outgoing, Purpose, Sentences
 from .storage import UNCOMPRESSED, VERIFICATION
@@ -22,6 +24,7 @@ _KINDS_AT_ONCE = 60  # an association has room for 128 contexts, and a kind may 
 _MAPPED = 1 << 25  # bytes of a file that are sent as if they were memory
 _PLAIN = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)
 
+_COMMITTED_AT_ONCE = 1000
 _LOST_TOO_OFTEN = 3  # connections; an archive that breaks off so often takes nothing now
 
 _Kind = tuple[str, str]
@@ -32,6 +35,7 @@ class Sending:
 
     def __init__(self, archive: ArchiveConfig, local: Local, connections: Connections) -> None:
         self._archive = archive
+        self._local = local
         self._connections = connections
         self._says = Sentences(archive, local)
 
@@ -83,6 +87,42 @@ class Sending:
         if status == 0x0000 or status & 0xF000 == 0xB000:
             return ""
         return self._says.refusal("C-STORE", status).message.rstrip(".")
+
+    def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Ask the archive to vouch for files that it was sent; what it says of each."""
+        objects: dict[Path, Committed] = {}
+        for path in files:
+            with _opened(path) as outgoing:
+                objects[path] = Committed(outgoing.sop_class, outgoing.sop_instance)
+        says: list[Sent] = []
+        with self._reports(budget) as reports:
+            for start in range(0, len(files), _COMMITTED_AT_ONCE):
+                some = files[start : start + _COMMITTED_AT_ONCE]
+                says += self._commit(some, [objects[path] for path in some], reports, budget)
+        return says
+
+    def _commit(
+        self, files: Sequence[Path], objects: Sequence[Committed], reports: Reports, budget: Budget
+    ) -> list[Sent]:
+        transaction = new_transaction()
+        outcome = self._connections.run(
+            Purpose((COMMITMENT,)), budget, lambda link: link.commit(transaction, objects, reports, budget)
+        )
+        reasons = [outcome.problem(one.sop_instance) for one in objects]
+        return [
+            Sent(path, self._says.refusal("storage commitment", reason).message.rstrip(".") if reason else "")
+            for path, reason in zip(files, reasons)
+        ]
+
+    @contextlib.contextmanager
+    def _reports(self, budget: Budget) -> Iterator[Reports]:
+        """Where an archive's word will be found: it may call back for it."""
+        if standing.standing_at(self._local):
+            yield standing.mailbox(self._local)
+            return
+        arrived = Arrived()
+        with receiver.temporary(self._local, lambda *_: None, budget, arrived.add):
+            yield arrived
 
 
 @contextlib.contextmanager

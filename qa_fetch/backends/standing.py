@@ -21,6 +21,7 @@ from ..errors import BadArchive, ConnectionFailed, Incomplete, QAFetchError
 from ..shelf import Claim, Draft, Incoming, Piece, Route, Taken
 from ..shelf.disk import sentences
 from . import Local
+from .commitment import Mailbox
 from .receiver import bind, lock_on, port_taken
 
 _log = logging.getLogger("qa_fetch.receiver")
@@ -28,6 +29,11 @@ _log = logging.getLogger("qa_fetch.receiver")
 
 def _state_folder(shelf: Path, port: int) -> Path:
     return shelf / "receivers" / str(port)
+
+
+def mailbox(local: Local) -> Mailbox:
+    """Where the always-on receiver leaves what archives say of commitments."""
+    return Mailbox(_state_folder(local.shelf, local.port) / "commitments")
 
 
 class Standing:
@@ -56,7 +62,7 @@ class Standing:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 note = {"pid": os.getpid(), "ae_title": self._local.ae_title}
                 self._state.write_text(json.dumps(note), encoding="utf-8")
-            receiver = bind(self._local, self._route)
+            receiver = bind(self._local, self._route, mailbox(self._local).put)
             if receiver is None:
                 raise port_taken(self._local, Budget(0))
         except QAFetchError:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional, Union
 
 from .. import part10
@@ -14,7 +14,8 @@ from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed
 from ..shelf import Route
-from . import Local
+from . import Local, commitment
+from .commitment import Committed, Outcome, Reports
 from .encryption import client_context
 from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
 from .storage import UNCOMPRESSED, VERIFICATION, storage_contexts
@@ -32,6 +33,7 @@ from .wire import (
     Rejected,
     Silent,
     Source,
+    Violation,
 )
 
 _log = logging.getLogger("qa_fetch.dimse")
@@ -164,6 +166,52 @@ class WireLink:
             }
             self._association.send(number, elements, data)
             return self._final(Kind.C_STORE, request)
+
+    def commit(self, transaction: str, objects: Sequence[Committed], reports: Reports, budget: Budget) -> Outcome:
+        """Ask the archive to vouch for objects, and wait for its word, which may come over another association."""
+        with self._asking("N-ACTION", budget, self._archive["timeout"]):
+            context = self._numbers.get(commitment.SERVICE)
+            if context is None:
+                raise self._says.refusal("N-ACTION", 0x0122)
+            number = self._association.next_number()
+            elements: dict[Element, Union[int, str]] = {
+                Element.RequestedSOPClassUID: commitment.SERVICE,
+                Element.CommandField: Kind.N_ACTION,
+                Element.MessageID: number,
+                Element.RequestedSOPInstanceUID: commitment.INSTANCE,
+                Element.ActionTypeID: commitment.REQUEST,
+            }
+            syntax = self._association.contexts[context].syntaxes[0]
+            self._association.send(context, elements, commitment.request(transaction, objects, syntax))
+            answer = self._answer(Kind.N_ACTION, number)
+            if answer.command.has_data:
+                self._association.read(answer)
+            status = answer.command.number(Element.Status)
+            if status != 0x0000:
+                self._answered = True
+                raise self._says.refusal("N-ACTION", status)
+            outcome = self._report(transaction, reports, budget)
+            self._answered = True
+            return outcome
+
+    def _report(self, transaction: str, reports: Reports, budget: Budget) -> Outcome:
+        while not budget.spent:
+            outcome = reports.wait(transaction, budget.at_most(0.05))
+            if outcome is None and self._association.open and self._association.waiting():
+                outcome = self._report_here()
+            if outcome is not None and outcome.transaction == transaction:
+                return outcome
+        raise self._says.uncommitted()
+
+    def _report_here(self) -> Optional[Outcome]:
+        """The report that comes over this association; None when the archive ends it, to call back with another."""
+        try:
+            with self._association.lost_for_good():
+                return commitment.read(self._association, self._association.receive())
+        except Violation:
+            raise
+        except Lost:
+            return None
 
     def _fitting(self, sop_class: str, transfer_syntax: str) -> Optional[tuple[int, str]]:
         """The context for an object as it is, else one into whose encoding it can be turned."""

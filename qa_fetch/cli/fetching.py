@@ -122,6 +122,7 @@ def add_send(commands: Any) -> None:
     )
     add_archive(made)
     made.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a DICOM file, or a folder of them")
+    made.add_argument("--commit", action="store_true", help="have the archive vouch for them (storage commitment)")
     for_machines(made)
 
 
@@ -129,7 +130,7 @@ def send(given: argparse.Namespace) -> int:
     """Send and account for each file; 1 when one was not taken."""
     archive = archive_of(given)
     try:
-        outcome = archive.send(given.paths)
+        outcome = archive.send(given.paths, commit=given.commit)
     except Incomplete as error:
         outcome = getattr(error, "outcome", [])
         if not given.json:
@@ -140,5 +141,5 @@ def send(given: argparse.Namespace) -> int:
     if given.json:
         say_json([vars(sent) for sent in outcome])
     else:
-        print(f"{len(outcome)} sent to {archive.name}")
+        print(f"{len(outcome)} sent to {archive.name}" + (", which commits to them" if given.commit else ""))
     return 1 if any(sent.problem for sent in outcome) else 0

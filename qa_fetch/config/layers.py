@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 
 from ..errors import ConfigError
 from .addresses import inline_name, parse_address
-from .options import KINDS, LOCAL, SHELF, TOP, Option, masked, one_of, plugin_kinds, shown
+from .options import KINDS, LOCAL, SHARED, SHELF, TOP, Option, masked, one_of, plugin_kinds, shown
 from .sources import FILE_NAME, default_shelf, find_file, from_django, from_environment, from_file
 
 ARGUMENTS = "arguments"
@@ -184,7 +184,7 @@ class _Definition:
             if kind not in kinds:
                 place = self._place("kind", source)
                 raise ConfigError(f"{source.origin}: {place} is {shown(kind)}; {one_of(kinds, kind)}")
-            options = {**{key: Option("", _as_it_is) for key in self._sources}, "budget": KINDS["folder"]["budget"]}
+            options = {**{key: Option("", _as_it_is) for key in self._sources}, **SHARED}
         for key, (_, layer) in self._sources.items():
             if key not in options:
                 raise ConfigError(

@@ -110,6 +110,13 @@ def _path(value: Any) -> Path:
         raise ValueError from None  # ~ of an account without a home
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)):
+        raise ValueError
+    return tuple(map(_text, names))
+
+
 def _url(value: Any) -> str:
     """The root of an archive's web services, without a slash at its end."""
     text = _text(value)
@@ -144,7 +151,10 @@ _WEB = {
     "one_plan_per_series": Option("true or false", _flag, False),
     "timeout": Option(SECONDS, _above_zero, 15.0),
 }
-_SHARED = {"budget": Option(SECONDS, _above_zero, None)}
+SHARED = {
+    "budget": Option(SECONDS, _above_zero, None),
+    "also": Option("a list of names of archives", _names, ()),
+}
 KINDS: dict[str, dict[str, Option]] = {
     "dimse": {
         "ae_title": Option(AE_TITLE, _ae_title),
@@ -164,17 +174,20 @@ KINDS: dict[str, dict[str, Option]] = {
         "ca_file": Option(FILE, _path, None),
         "certificate_file": Option(FILE, _path, None),
         "key_file": Option(FILE, _path, None),
-        **_SHARED,
+        **SHARED,
     },
-    "dicomweb": {**_WEB, **_SHARED},
-    "orthanc": {**_WEB, **_SHARED},
-    "folder": {"path": Option(FOLDER, _path), **_SHARED},
+    "dicomweb": {**_WEB, **SHARED},
+    "orthanc": {**_WEB, **SHARED},
+    "folder": {"path": Option(FOLDER, _path), **SHARED},
 }
 LOCAL: dict[str, Option] = {
     "ae_title": Option(AE_TITLE, _ae_title, "QA_FETCH"),
     "port": Option(PORT, _port, 11113),
     "host": Option("an address of this machine to listen on", _host, "0.0.0.0"),  # peers must be able to reach it
     "transport": Option(TRANSPORT, _choice("own", "pynetdicom"), "own"),
+    "certificate_file": Option(FILE, _path, None),
+    "key_file": Option(FILE, _path, None),
+    "ca_file": Option(FILE, _path, None),
 }
 SHELF: dict[str, Option] = {
     "path": Option(FOLDER, _path, None),

@@ -19,13 +19,14 @@ _VARIABLES = {
     "QA_FETCH_AE_TITLE": ("local", "ae_title"),
     "QA_FETCH_PORT": ("local", "port"),
     "QA_FETCH_HOST": ("local", "host"),
+    "QA_FETCH_TRANSPORT": ("local", "transport"),
     "QA_FETCH_SHELF": ("shelf", "path"),
 }
 _ARCHIVE_VARIABLE = "QA_FETCH_ARCHIVE_"
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """``QA_FETCH_DEFAULT``, ``_BUDGET``, ``_AE_TITLE``, ``_PORT``, ``_HOST``, ``_SHELF`` and ``_ARCHIVE_<NAME>``."""
+    """Single settings such as ``QA_FETCH_DEFAULT`` or ``QA_FETCH_PORT``, and archives as ``QA_FETCH_ARCHIVE_<NAME>``."""
     values: dict[str, Any] = {}
     for variable, (table, key) in _VARIABLES.items():
         if environ.get(variable):

@@ -168,7 +168,7 @@ class Shelf:
             if building.is_dir():
                 remove_tree(building)
         if _names(path) == [item["name"] for item in files]:
-            write_text(manifest, json.dumps({"about": about, "files": files}, indent=1))
+            write_text(manifest, json.dumps({"about": about, "files": files}))
 
     def _add(self, target: Path, uid: str) -> dict[str, Any]:
         """One file of a new set, read once more: it must be what arrived, not what became of it."""

@@ -1,0 +1,88 @@
+"""An archive that can be reached in several ways: objects come by the fastest, questions go where they always went."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..budget import Budget
+from ..errors import ConfigError, ConnectionFailed, Refused
+from ..matching import Value
+from ..shelf import Claim, Reference
+from . import Backend, Committing, Sent, Step
+
+_log = logging.getLogger("qa_fetch.backends")
+
+# As measured (make bench): one stream of a whole series, single files over kept connections, DICOM's own services.
+_BY_SPEED = ("folder", "dicomweb", "orthanc", "dimse")
+
+
+class Several:
+    """One archive by several ways.
+
+    Parameters
+    ----------
+    first
+        The way that is asked, sent to and named in messages.
+    kind
+        Its kind.
+    others
+        The other ways, each with its kind.
+    """
+
+    def __init__(self, first: Backend, kind: str, others: Sequence[tuple[str, Backend]]) -> None:
+        self.name = first.name
+        self._first = first
+        self._others = [backend for _, backend in others]
+        ways = [(kind, first), *others]
+        self._fastest = [backend for _, backend in sorted(ways, key=lambda way: _rank(way[0]))]
+
+    @property
+    def relational(self) -> bool:
+        """Whether one question can reach across all series of a patient."""
+        return self._first.relational
+
+    def find(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+        """What the archive has."""
+        return self._first.find(level, keys, returned, budget)
+
+    def retrieve(self, references: Sequence[Reference], claim: Claim, budget: Budget) -> None:
+        """Bring objects by the fastest way; what it does not bring, by the next."""
+        for backend in self._fastest[:-1]:
+            try:
+                backend.retrieve(claim.missing, claim, budget)
+            except (ConnectionFailed, Refused) as error:
+                _log.warning("%s: %s", self.name, error)
+            if claim.complete or budget.spent:
+                return
+        self._fastest[-1].retrieve(claim.missing, claim, budget)
+
+    def store(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Send files; each is accounted for."""
+        return self._first.store(files, budget)
+
+    def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
+        """Have the archive vouch for files that it was sent; what it says of each."""
+        if not isinstance(self._first, Committing):
+            raise ConfigError(f"{self.name} offers no storage commitment this way. Leave it out.")
+        return self._first.commit(files, budget)
+
+    def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
+        """Try every way, step by step."""
+        yield from self._first.echo(budget, patient)
+        for backend in self._others:
+            for step in backend.echo(budget, patient):
+                yield replace(step, name=f"{backend.name}: {step.name}")
+
+    def close(self) -> None:
+        """Give back connections."""
+        for backend in self._fastest:
+            backend.close()
+
+
+def _rank(kind: str) -> int:
+    """The place of a kind among the others; kinds of other packages come last."""
+    return _BY_SPEED.index(kind) if kind in _BY_SPEED else len(_BY_SPEED)
