@@ -4,13 +4,17 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 
 demo: $(VENV)/.demo-installed
 	@$(BIN)/qa-fetch demo
 
 test: $(VENV)/.test-installed
 	@$(BIN)/python -m pytest
+
+# Options go into BENCH: make bench BENCH="--only find send --runs 3"
+bench: $(VENV)/.bench-installed
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
 
 lint: $(VENV)/.lint-installed
 	@$(BIN)/ruff check .
@@ -30,6 +34,10 @@ $(VENV)/.demo-installed: $(BIN)/python pyproject.toml
 
 $(VENV)/.test-installed: $(BIN)/python pyproject.toml
 	$(PIP) install --quiet --editable ".[analysis,node,test]"
+	@touch $@
+
+$(VENV)/.bench-installed: $(BIN)/python pyproject.toml
+	$(PIP) install --quiet --editable ".[test]"
 	@touch $@
 
 $(VENV)/.lint-installed: $(BIN)/python pyproject.toml

@@ -102,7 +102,7 @@ class _Kept:
             if target.exists():
                 same = self._draft.same_as(target)
                 return Taken.REPEATED if same else Taken.UNWANTED
-            self._draft.become(target, mode=0o600, flush=True)
+            self._draft.become(target, flush=True)
             self._draft.close()
             flush_folder(self._folder)
         return Taken.KEPT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import selectors
 import socket
 import ssl
@@ -31,16 +32,20 @@ class Service:
     Parameters
     ----------
     choose
-        Which contexts of a proposal are accepted, and with which transfer syntax; may raise ``Rejected``.
+        Which contexts of a proposal are accepted, and with which transfer syntax; may raise ``Rejected``. The roles
+        that it leaves in the proposal are granted.
     handlers
         What reads the data of each kind of request and answers it.
     ended
         Called in the thread of an association when it is over.
+    hang_up
+        Called when a closing server ends what is still open: ends what handlers have opened themselves.
     """
 
     choose: Callable[[Proposal], Mapping[int, Context]]
     handlers: Mapping[Kind, Handler]
     ended: Callable[[], None] = field(default=lambda: None)
+    hang_up: Callable[[], None] = field(default=lambda: None)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,25 @@ class Limits:
     associations: int = 64
     negotiation: float = 10.0  # seconds from the connection to the request for an association
     idle: float = 60.0  # seconds without a byte
+    pause: float = math.inf  # seconds since its last request for which a closing server waits for another one
+
+
+@dataclass
+class _Session:
+    """One connection: who it is, and what it is doing."""
+
+    address: str
+    title: str = ""
+    channel: Optional[Channel] = None
+    asked: bool = False  # for an association; who only connects takes nobody's place
+    busy: bool = False  # a request is being answered
+    since: float = -math.inf  # when the last one was
+
+    def __str__(self) -> str:
+        return f"{self.title!r} at {self.address}"
+
+    def worth_waiting(self, pause: float) -> bool:
+        return self.asked and (self.busy or time.monotonic() - self.since <= pause)
 
 
 class Server:
@@ -74,7 +98,7 @@ class Server:
         self._limits = limits
         self._tls = tls
         self._guard = threading.Lock()
-        self._serving: dict[threading.Thread, Optional[Association]] = {}
+        self._serving: dict[threading.Thread, _Session] = {}
         self._closing = False
         self._listener = _listen(address)
         self._waker, self._wakened = socket.socketpair()
@@ -96,15 +120,16 @@ class Server:
         self._listener.close()
         with self._guard:
             self._closing = True
-            threads = list(self._serving)
+            serving = dict(self._serving)
         patience = Budget(grace)
-        for thread in threads:
-            thread.join(patience.left())
-        with self._guard:
-            still_open = [association for association in self._serving.values() if association is not None]
-        for association in still_open:
-            association.hang_up()
-        for thread in threads:
+        for thread, session in serving.items():
+            while thread.is_alive() and not patience.spent and session.worth_waiting(self._limits.pause):
+                thread.join(patience.at_most(0.02))
+        for session in serving.values():
+            if session.channel is not None:
+                session.channel.hang_up()
+        self._service.hang_up()
+        for thread in serving:
             thread.join(self._limits.negotiation + 1)
 
     def _accept(self) -> None:
@@ -113,7 +138,7 @@ class Server:
             selector.register(self._listener, selectors.EVENT_READ)
             while all(key.fileobj is not self._wakened for key, _ in selector.select()):
                 try:
-                    connection, _ = self._listener.accept()
+                    connection, address = self._listener.accept()
                 except BlockingIOError:
                     continue  # the peer has gone again before it was accepted
                 except OSError as error:
@@ -121,29 +146,35 @@ class Server:
                     time.sleep(0.05)  # too many open files: others must close theirs first
                     continue
                 connection.setblocking(True)
-                self._begin(connection)
+                self._begin(connection, _Session(str(address[0])))
 
-    def _begin(self, connection: socket.socket) -> None:
-        thread = threading.Thread(target=self._serve, args=(connection,), name="qa_fetch association", daemon=True)
+    def _begin(self, connection: socket.socket, session: _Session) -> None:
+        if self.serving > 2 * self._limits.associations:  # who comes now is not even told
+            connection.close()
+            return
+        thread = threading.Thread(
+            target=self._serve, args=(connection, session), name="qa_fetch association", daemon=True
+        )
         with self._guard:
-            self._serving[thread] = None
+            self._serving[thread] = session
         thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
-        thread = threading.current_thread()
+    def _serve(self, connection: socket.socket, session: _Session) -> None:
         try:
             with contextlib.closing(self._encrypted(connection)) as channel:
-                self._converse(channel, thread)
+                session.channel = channel
+                if not self._closing:
+                    self._converse(channel, session)
         except Rejected as no:
-            _log.info("an association was rejected (%d, %d, %d)", no.result, no.source, no.reason)
+            _log.info("association with %s rejected (%d, %d, %d)", session, no.result, no.source, no.reason)
         except Released:
-            _log.debug("an association ended")
+            _log.info("association with %s released", session)
         except Lost as error:
-            _log.info("an association was lost: %s", error)
+            _log.info("association with %s lost: %s", session, error)
         finally:
             self._service.ended()
             with self._guard:
-                del self._serving[thread]
+                del self._serving[threading.current_thread()]
 
     def _encrypted(self, connection: socket.socket) -> Channel:
         connection.settimeout(self._limits.negotiation)
@@ -155,13 +186,23 @@ class Server:
                 raise Lost(f"it could not be encrypted ({type(error).__name__})") from None
         return Channel(connection, self._limits.negotiation)
 
-    def _converse(self, channel: Channel, thread: threading.Thread) -> None:
-        association, _ = Association.accept(channel, self._choose)
-        with self._guard:
-            if self._closing:
-                association.abort()
-                return
-            self._serving[thread] = association
+    def _converse(self, channel: Channel, session: _Session) -> None:
+        def choose(proposal: Proposal) -> Mapping[int, Context]:
+            session.title, session.asked = proposal.calling, True
+            with self._guard:
+                associations = sum(each.asked for each in self._serving.values())
+            if associations > self._limits.associations:
+                raise _TOO_MANY
+            return self._service.choose(proposal)
+
+        channel.budget = Budget(self._limits.negotiation)  # for all of it, however slowly the bytes come
+        association, _ = Association.accept(channel, choose)
+        channel.budget = None
+        association.peer = session.address
+        if self._closing:
+            association.abort()
+            return
+        _log.info("association with %s opened", session)
         channel.patience = self._limits.idle
         with association.lost_for_good():
             while True:
@@ -169,12 +210,10 @@ class Server:
                 handler = self._service.handlers.get(_kind(message))
                 if handler is None:
                     raise Violation("a request that was not agreed on")
+                session.busy = True
                 handler(association, message)
-
-    def _choose(self, proposal: Proposal) -> Mapping[int, Context]:
-        if self.serving > self._limits.associations:
-            raise _TOO_MANY
-        return self._service.choose(proposal)
+                session.since = time.monotonic()
+                session.busy = False
 
 
 def _kind(message: Message) -> Kind:

@@ -154,7 +154,7 @@ class _Delivery:
                 copy = folder / f"{name}.part"
                 self._draft.copy_to(copy)
                 copy.replace(folder / name)
-            self._draft.become(self._folders[0] / name, mode=0o600)
+            self._draft.become(self._folders[0] / name)
             self._draft.close()
         return Taken.KEPT
 

@@ -26,7 +26,7 @@ _ARCHIVE_VARIABLE = "QA_FETCH_ARCHIVE_"
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Single settings such as ``QA_FETCH_DEFAULT`` or ``QA_FETCH_PORT``, and archives as ``QA_FETCH_ARCHIVE_<NAME>``."""
+    """Single settings such as ``QA_FETCH_PORT``, and archives as ``QA_FETCH_ARCHIVE_<NAME>``."""
     values: dict[str, Any] = {}
     for variable, (table, key) in _VARIABLES.items():
         if environ.get(variable):

@@ -1,6 +1,6 @@
 """A small DICOM node: echo, store, find, move and get over an index on SQLite.
 
-It is the embedded default archive of the demo and the tests. Nothing of Django or pynetdicom is imported before a node
+It is the embedded default archive of the demo and the tests. Nothing of Django or pydicom is imported before a node
 is started, so that a host which only names these classes pays nothing for them.
 """
 

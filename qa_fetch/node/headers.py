@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, BinaryIO, Optional
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -59,8 +59,9 @@ class Header:
     plans: tuple[str, ...]
 
 
-def build(file: io.BytesIO) -> Header:
+def build(file: BinaryIO) -> Header:
     """Read the header of a Part-10 file; BadArchive when pydicom cannot."""
+    file.seek(0)
     kept, long = _small_elements(part10.read(file, headers_only=True))
     if not _is_ascii(kept):
         kept.SpecificCharacterSet = "ISO_IR 192"

@@ -1,19 +1,23 @@
-"""What the node offers when an association is opened."""
+"""What the node agrees to when an association is opened."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Callable, Optional
 
+from django.db import Error as DatabaseError
 from django.db.models import Count
-from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
-from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
 
 from .. import part10
+from ..backends.acceptor import check_called
+from ..backends.storage import VERIFICATION, is_storage
+from ..backends.wire import Context, Proposal, Rejected
 from .models import Instance
 from .options import NodeOptions
 
-_VERIFICATION = "1.2.840.10008.1.1"
+LOG = logging.getLogger("qa_fetch.node")
+
 # SOP class to (service, root).
 QUERY_RETRIEVE = {
     "1.2.840.10008.5.1.4.1.2.1.1": ("find", "patient"),
@@ -23,61 +27,72 @@ QUERY_RETRIEVE = {
     "1.2.840.10008.5.1.4.1.2.2.2": ("move", "study"),
     "1.2.840.10008.5.1.4.1.2.2.3": ("get", "study"),
 }
-_PLAIN = [part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE]
+PLAIN = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)
+_DICOM = part10.IMPLICIT_LITTLE  # the UIDs of all other transfer syntaxes of DICOM begin with it
+_PACKED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")  # deflated JPIP, whose data sets cannot be walked
+_UNKNOWN_CALLER = Rejected(1, 1, 3)
 
 
-def offered(options: NodeOptions) -> list[PresentationContext]:
-    """The presentation contexts for the services and roots that are switched on."""
-    contexts = [build_context(_VERIFICATION, _PLAIN)] if "echo" in options.services else []
-    contexts += [
-        build_context(uid, _PLAIN)
-        for uid, (service, root) in QUERY_RETRIEVE.items()
-        if service in options.services and root in options.roots
-    ]
-    if not {"store", "get"} & set(options.services):
-        return contexts
-    syntaxes: list[Any] = list(dict.fromkeys([*_PLAIN, *ALL_TRANSFER_SYNTAXES]))
-    for known in AllStoragePresentationContexts:
-        context = build_context(str(known.abstract_syntax), syntaxes)
-        if "get" in options.services:
-            # The roles that a caller may take: the SCP's in a C-GET, since objects are then stored to it.
-            context.scu_role, context.scp_role = "store" in options.services, True
-        contexts.append(context)
-    return contexts
+class Offer:
+    """The services, roots and callers that a node's options switch on."""
+
+    def __init__(self, options: NodeOptions) -> None:
+        self._options = options
+        self._callers = frozenset(title.strip() for title in options.callers)
+
+    def choose(self, proposal: Proposal) -> dict[int, Context]:
+        """The contexts of a proposal that are accepted, each with the transfer syntax that suits what will be sent.
+
+        A caller that stores knows what it has: its order counts. A caller that will be sent objects gets the syntax in
+        which most of them are stored.
+        """
+        if self._callers and proposal.calling not in self._callers:
+            raise _UNKNOWN_CALLER
+        if self._options.check_called:
+            check_called(proposal, self._options.ae_title)
+        proposal.roles = self._granted(proposal.roles)
+        proposed = {context.abstract for context in proposal.contexts.values()}
+        receiving = {uid for uid, (_, scp) in proposal.roles.items() if scp and uid in proposed}
+        stored = _stored_as(receiving) if receiving else {}
+        chosen = {}
+        for number, context in proposal.contexts.items():
+            speaks = self._speaks(context.abstract)
+            if speaks is not None:
+                preferred = (*stored.get(context.abstract, ()), *context.syntaxes)
+                fitting = (uid for uid in preferred if uid in context.syntaxes and speaks(uid))
+                chosen[number] = Context(context.abstract, tuple(fitting)[:1])
+        return chosen
+
+    def _speaks(self, sop_class: str) -> Optional[Callable[[str], bool]]:
+        """Which transfer syntaxes this node takes for a SOP class; None when it does not offer the class."""
+        services = self._options.services
+        if is_storage(sop_class):
+            return _is_stored if "store" in services or "get" in services else None
+        if sop_class == VERIFICATION:
+            return PLAIN.__contains__ if "echo" in services else None
+        service, root = QUERY_RETRIEVE.get(sop_class, ("", ""))
+        return PLAIN.__contains__ if service in services and root in self._options.roots else None
+
+    def _granted(self, roles: dict[str, tuple[bool, bool]]) -> dict[str, tuple[bool, bool]]:
+        """A caller may be the SCP of storage classes in a C-GET, since objects are then stored to it."""
+        if "get" not in self._options.services:
+            return {}
+        may_store = "store" in self._options.services
+        return {uid: (scu and may_store, scp) for uid, (scu, scp) in roles.items() if is_storage(uid)}
 
 
-def prefer_the_callers_order(event: Any) -> None:
-    """Accept, for each SOP class, the transfer syntax that suits what will be sent (a handler of EVT_REQUESTED).
-
-    pynetdicom prefers the acceptor's own order, so that a compressed object could be neither taken nor given as it is.
-    A caller that stores knows what it has: its order counts. A caller that will be sent objects gets the syntax in
-    which most of them are stored.
-    """
-    proposed: dict[str, list[str]] = {}
-    for context in event.assoc.requestor.requested_contexts:
-        proposed.setdefault(context.abstract_syntax, []).extend(context.transfer_syntax)
-    receiving = {uid for uid, role in event.assoc.requestor.role_selection.items() if role.scp_role}
-    stored = _stored_as(receiving) if receiving else {}
-    event.assoc.acceptor.supported_contexts = [
-        _reordered(offer, [*stored.get(str(offer.abstract_syntax), []), *proposed[offer.abstract_syntax]])
-        for offer in event.assoc.acceptor.supported_contexts
-        if offer.abstract_syntax in proposed
-    ]
-
-
-def _reordered(offer: PresentationContext, order: list[str]) -> PresentationContext:
-    syntaxes: list[Any] = [uid for uid in dict.fromkeys(order) if uid in offer.transfer_syntax]
-    # The offer belongs to every association of the node, so it is copied.
-    context = build_context(str(offer.abstract_syntax), syntaxes or list(offer.transfer_syntax))
-    context.scu_role, context.scp_role = offer.scu_role, offer.scp_role
-    return context
+def _is_stored(syntax: str) -> bool:
+    return (syntax == _DICOM or syntax.startswith(_DICOM + ".")) and syntax not in _PACKED
 
 
 def _stored_as(sop_classes: Iterable[str]) -> dict[str, list[str]]:
     """For each SOP class the transfer syntaxes of its objects, the most frequent first."""
     found: dict[str, list[str]] = {}
-    rows = Instance.objects.filter(SOPClassUID__in=[str(uid) for uid in sop_classes])
+    rows = Instance.objects.filter(SOPClassUID__in=list(sop_classes))
     counted = rows.values_list("SOPClassUID", "TransferSyntaxUID").annotate(number=Count("pk")).order_by("-number")
-    for sop_class, syntax, _ in counted:
-        found.setdefault(sop_class, []).append(syntax)
+    try:
+        for sop_class, syntax, _ in counted:
+            found.setdefault(sop_class, []).append(syntax)
+    except DatabaseError as error:
+        LOG.error("it cannot be looked up how objects are stored: %s", type(error).__name__)
     return found

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import logging
 import signal
-import socketserver
 import threading
-import time
 from types import TracebackType
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 import pydicom.config
-from pynetdicom import _config as pynetdicom_config
-from pynetdicom.transport import ThreadedAssociationServer
 
-from ..backends.reactor import Sockets
-from ..budget import Budget
+from ..backends.acceptor import Limits, Server
 from ..errors import ConfigError
 from ..locks import FileLock
 from . import index
-from .activity import Activity
 from .options import NodeOptions
 
 LOG = logging.getLogger("qa_fetch.node")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_LIMITS = Limits(associations=100, negotiation=10.0, idle=60.0, pause=0.3)
 
 
 class Node:
@@ -33,15 +28,12 @@ class Node:
     def __init__(self, options: NodeOptions) -> None:
         self.options = options
         self._lock = FileLock(options.data / "node.lock")
-        self._server: Optional[ThreadedAssociationServer] = None
-        self._thread: Optional[threading.Thread] = None
-        self._activity = Activity()
-        self._sockets = Sockets()
+        self._server: Optional[Server] = None
 
     @property
     def port(self) -> int:
         """Where it listens, also when any free port was asked for."""
-        return self.options.port if self._server is None else int(self._server.server_address[1])
+        return self.options.port if self._server is None else self._server.port
 
     def start(self) -> None:
         """Open the index and listen; returns when associations are accepted."""
@@ -57,17 +49,11 @@ class Node:
 
     def stop(self) -> None:
         """Stop listening, let what is running finish for a while, then end it."""
-        server, thread = self._server, self._thread
-        if server is None or thread is None:
+        if self._server is None:
             return
-        # Not server.shutdown(): that one wants a server which its AE has started itself.
-        socketserver.BaseServer.shutdown(server)
-        thread.join()
-        server.server_close()
-        _drain(server, self._activity, self.options.grace)
-        self._sockets.close()
+        self._server.close(self.options.grace)
+        self._server = None
         index.close_this_thread()
-        self._server = self._thread = None
         self._lock.release()
         LOG.info("node %s stopped", self.options.ae_title)
 
@@ -94,38 +80,23 @@ class Node:
             raise ConfigError(f"another node is running on {folder}. Stop it, or choose another folder.")
 
     def _listen(self) -> None:
-        _quiet()
+        # pydicom warns with the value at fault, which is a patient's.
+        pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
         index.start(self.options.data / "index.sqlite3")
         # These import the models, which exist only once Django is configured.
-        from .courier import NodeEntity
-        from .negotiation import offered
         from .objects import ObjectStore
         from .services import Services
 
         objects = ObjectStore(self.options.data)
         objects.prepare()
-        services = Services(self.options, objects)
-        entity = NodeEntity(self.options.ae_title)
-        entity.require_calling_aet = list(self.options.callers)
-        entity.require_called_aet = self.options.check_called
-        entity.maximum_associations = 100
-        entity.connection_timeout = 10
         address = (self.options.host, self.options.port)
         try:
-            server: Any = entity.make_server(
-                address,
-                contexts=offered(self.options),  # not as the entity's own, which would lose their roles
-                evt_handlers=services.handlers(),
-                server_class=ThreadedAssociationServer,
-            )
+            self._server = Server(address, Services(self.options, objects).service(), _LIMITS)
         except OSError as error:
             raise ConfigError(
                 f"the node cannot listen on {address[0]}:{address[1]} ({error.strerror}). "
                 "Choose another port, or 0 for any free one."
             ) from error
-        self._server, self._activity, self._sockets = server, services.activity, services.sockets
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="qa_fetch.node", daemon=True)
-        self._thread.start()
 
 
 def serve(
@@ -155,33 +126,3 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _drain(server: ThreadedAssociationServer, activity: Activity, grace: float) -> None:
-    budget = Budget(grace)
-    while not budget.spent and any(activity.worth_waiting(association) for association in _open(server)):
-        time.sleep(0.02)
-    for association in _open(server):
-        _end(association)
-
-
-def _end(association: Any) -> None:
-    """Abort an association; a connection that never became one is closed, since there is nobody to tell."""
-    if association.is_established:
-        association.abort()
-    else:
-        association.dul.kill_dul()
-        association.kill()
-    association.join(timeout=1)
-
-
-def _open(server: ThreadedAssociationServer) -> list[Any]:
-    return [association for association in server.active_associations if association.is_alive()]
-
-
-def _quiet() -> None:
-    """Keep patients out of logs and warnings: pynetdicom logs identifiers, pydicom warns with the value at fault."""
-    pynetdicom_config.LOG_HANDLER_LEVEL = "none"
-    pynetdicom_config.LOG_REQUEST_IDENTIFIERS = False
-    pynetdicom_config.LOG_RESPONSE_IDENTIFIERS = False
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

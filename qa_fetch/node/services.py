@@ -3,191 +3,199 @@
 from __future__ import annotations
 
 import logging
-import struct
-import zlib
-from collections.abc import Iterator
 from functools import partial
-from typing import Any, Optional, Union
+from typing import Callable, Union
 
 from django.db import Error as DatabaseError
-from pydicom.dataset import Dataset
-from pynetdicom import evt
 
-from .. import part10
-from ..backends.reactor import Checkpoint, Sockets
+from ..backends.acceptor import Service
+from ..backends.storage import is_storage
+from ..backends.wire import Association, Element, Kind, Message, Violation
 from ..errors import BadArchive
-from . import headers, index, negotiation
-from .activity import Activity
-from .courier import Courier, Sender, Token
+from . import index
+from .asking import Asked
 from .models import Instance
-from .objects import Arrival, ObjectStore
+from .negotiation import QUERY_RETRIEVE, Offer
+from .objects import Announced, Arrival, ObjectStore
 from .options import NodeOptions
+from .retrieving import CANCELLED, PENDING, SUCCESS, Retrieval
 from .search import BadIdentifier, Query, Searcher
+from .sending import Destination, Sender
 
 LOG = logging.getLogger("qa_fetch.node")
 
-SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00
-NOT_AUTHORISED, NO_RESOURCES, DOES_NOT_FIT, UNABLE = 0x0124, 0xA700, 0xA900, 0xC000
+_NOT_OFFERED, _NOT_AUTHORISED, _DOES_NOT_FIT, _UNABLE = 0x0122, 0x0124, 0xA900, 0xC000
+_UNKNOWN_DESTINATION = 0xA801
+_REQUESTOR = (True, False)  # the role of who asks for an association, where nothing else was agreed on
 _TROUBLE = (DatabaseError, OSError, BadArchive)
-
-Answers = Iterator[tuple[int, Optional[Dataset]]]
 
 
 class Services:
-    """The handlers of one node."""
+    """What one node offers."""
 
     def __init__(self, options: NodeOptions, objects: ObjectStore) -> None:
         self._options = options
         self._objects = objects
         self._searcher = Searcher(options.ae_title, objects.path)
-        self.activity = Activity()
-        self.sockets = Sockets()
+        self._destinations: set[Destination] = set()
 
-    def handlers(self) -> list[tuple[Any, ...]]:
-        """What to bind to pynetdicom's events."""
-        return [
-            *self.sockets.handlers,
-            (evt.EVT_DIMSE_RECV, self.activity.received),
-            (evt.EVT_DIMSE_SENT, self.activity.sent),
-            (evt.EVT_DIMSE_SENT, _log_retrieval),
-            (evt.EVT_REQUESTED, negotiation.prefer_the_callers_order),
-            (evt.EVT_ACCEPTED, _log_association, ["opened"]),
-            (evt.EVT_REJECTED, self._ended, ["rejected"]),
-            (evt.EVT_RELEASED, self._ended, ["released"]),
-            (evt.EVT_ABORTED, self._ended, ["aborted"]),
-            (evt.EVT_C_ECHO, self.echo),
-            (evt.EVT_C_STORE, self.store),
-            (evt.EVT_C_FIND, self.find),
-            (evt.EVT_C_MOVE, self.move),
-            (evt.EVT_C_GET, self.get),
-        ]
-
-    def echo(self, event: Any) -> int:
-        """Say that we are here."""
-        LOG.info("C-ECHO from %s", _caller(event))
-        return SUCCESS
-
-    def store(self, event: Any) -> int:
-        """Take an object in; Success is said when it is on the disk and in the index."""
-        request = event.request
-        if "store" not in self._options.services:
-            return NOT_AUTHORISED
-        data = request.DataSet.getvalue()
-        arrival = Arrival(
-            part10.clean_uid(request.AffectedSOPClassUID),
-            part10.clean_uid(request.AffectedSOPInstanceUID),
-            str(event.context.transfer_syntax),
-            memoryview(data),
+    def service(self) -> Service:
+        """The same as the server wants it."""
+        return Service(
+            choose=Offer(self._options).choose,
+            handlers={
+                Kind.C_ECHO: self.echo,
+                Kind.C_STORE: self.store,
+                Kind.C_CANCEL: _too_late,
+                Kind.C_FIND: partial(_ask, "find", self.find),
+                Kind.C_MOVE: partial(_ask, "move", self.move),
+                Kind.C_GET: partial(_ask, "get", self.get),
+            },
+            ended=index.close_this_thread,
+            hang_up=self.hang_up,
         )
-        status = self._objects.take(arrival)
-        LOG.info("C-STORE from %s: 0x%04X, %d bytes", _caller(event), status, len(data))
-        return status
 
-    def find(self, event: Any) -> Answers:
+    def hang_up(self) -> None:
+        """End what C-MOVEs have opened."""
+        for destination in list(self._destinations):
+            destination.hang_up()
+
+    def echo(self, association: Association, message: Message) -> None:
+        """Say that we are here."""
+        LOG.info("C-ECHO from %s", _caller(association))
+        association.respond(message, SUCCESS)
+
+    def store(self, association: Association, message: Message) -> None:
+        """Take an object in as it comes; Success is said when it is on the disk and in the index."""
+        context, command = association.contexts[message.context], message.command
+        if not command.has_data:
+            raise Violation("a C-STORE without an object")
+        if "store" not in self._options.services or not is_storage(context.abstract):
+            association.stream(message, lambda pieces: None)
+            association.respond(message, _NOT_AUTHORISED)
+            return
+        instance = command.text(Element.AffectedSOPInstanceUID)
+        announced = Announced(command.text(Element.AffectedSOPClassUID), instance, context.syntaxes[0])
+        arrival = Arrival(self._objects, announced)
+        try:
+            association.stream(message, arrival.write)
+            status = arrival.finish()
+        finally:
+            arrival.discard()
+        LOG.info("C-STORE from %s: 0x%04X, %d bytes", _caller(association), status, arrival.size)
+        association.respond(message, status)
+
+    def find(self, association: Association, asked: Asked) -> None:
         """Answer a query, one answer for each entity."""
         count, status = 0, SUCCESS
         try:
-            for answer in self._searcher.answers(self._query(event)):
-                if event.is_cancelled:
+            for answer in self._searcher.answers(self._query(asked)):
+                if asked.cancelled:
                     status = CANCELLED
                     break
+                asked.answer(PENDING, answer)
                 count += 1
-                yield PENDING, answer
-        except BadIdentifier as error:
-            LOG.warning("C-FIND from %s cannot be answered: %s", _caller(event), error)
-            status = DOES_NOT_FIT
-        except _TROUBLE as error:
-            LOG.error("C-FIND from %s failed: %s", _caller(event), type(error).__name__)
-            status = UNABLE
-        LOG.info("C-FIND from %s: 0x%04X, %d answers", _caller(event), status, count)
-        if status != SUCCESS:
-            yield status, None
+        except (BadIdentifier, *_TROUBLE) as error:
+            status = _failed("C-FIND", association, error)
+        LOG.info("C-FIND from %s: 0x%04X, %d answers", _caller(association), status, count)
+        asked.answer(status)
 
-    def move(self, event: Any) -> Iterator[Any]:
+    def move(self, association: Association, asked: Asked) -> None:
         """Send what is asked for to a destination that we know."""
-        title = str(event.move_destination or "").strip()
-        if title not in self._options.destinations:
-            LOG.warning("C-MOVE from %s: 0xA801, the destination is not configured", _caller(event))
-            yield None, None
+        if asked.destination not in self._options.destinations:
+            LOG.warning("C-MOVE from %s: 0xA801, the destination is not configured", _caller(association))
+            _refuse("C-MOVE", association, asked, _UNKNOWN_DESTINATION)
             return
-        host, port = self._options.destinations[title]
-        rows = self._rows(event, "C-MOVE")
-        # The courier connects when there is something to send, so a refused identifier costs no association.
-        connect = partial(
-            event.assoc.ae.associate,
-            host,
-            port,
-            ae_title=title,
-            evt_handlers=[*self.sockets.handlers, (evt.EVT_CONN_OPEN, Checkpoint.install)],
+        rows = self._rows(association, asked, "C-MOVE")
+        if isinstance(rows, int):
+            _refuse("C-MOVE", association, asked, rows)
+            return
+        more: dict[Element, Union[int, str]] = {
+            Element.Priority: asked.priority,
+            Element.MoveOriginatorApplicationEntityTitle: association.calling,
+            Element.MoveOriginatorMessageID: asked.number,
+        }
+        destination = Destination(
+            self._options.destinations[asked.destination],
+            (asked.destination, self._options.ae_title),
+            rows,
+            lambda opened: Sender(opened, opened.contexts, self._objects.path, more),
         )
-        courier = Courier(rows if isinstance(rows, list) else [], self._objects.path, connect)
-        yield host, port, {"courier": courier}
-        yield from _deliveries(event, rows)
+        self._destinations.add(destination)
+        try:
+            _retrieve("C-MOVE", association, Retrieval(asked, rows), destination.send)
+        finally:
+            self._destinations.discard(destination)
+            destination.close()
 
-    def get(self, event: Any) -> Iterator[Any]:
+    def get(self, association: Association, asked: Asked) -> None:
         """Send what is asked for over the association that asks."""
-        rows = self._rows(event, "C-GET")
-        event.assoc.send_c_store = Sender(event.assoc, self._objects.path).send_c_store
-        yield from _deliveries(event, rows)
+        rows = self._rows(association, asked, "C-GET")
+        if isinstance(rows, int):
+            _refuse("C-GET", association, asked, rows)
+            return
+        taking = {
+            number: context
+            for number, context in association.contexts.items()
+            if association.roles.get(context.abstract, _REQUESTOR)[1]
+        }
+        more = {Element.Priority: asked.priority}
+        sender = Sender(association, taking, self._objects.path, more, asked.hear)
+        _retrieve("C-GET", association, Retrieval(asked, rows), sender.send)
 
-    def _ended(self, event: Any, how: str) -> None:
-        _log_association(event, how)
-        self.activity.ended(event.assoc)
-        index.close_this_thread()
-
-    def _rows(self, event: Any, service: str) -> Union[list[Instance], int]:
+    def _rows(self, association: Association, asked: Asked, service: str) -> Union[list[Instance], int]:
         """The objects asked for, or the status that says why there are none."""
-        status = SUCCESS
-        rows: list[Instance] = []
         try:
-            query = self._query(event)
+            query = self._query(asked)
             query.require_own_key()
-            rows = self._searcher.objects(query)
-        except BadIdentifier as error:
-            LOG.warning("%s from %s cannot be answered: %s", service, _caller(event), error)
-            status = DOES_NOT_FIT
-        except _TROUBLE as error:
-            LOG.error("%s from %s failed: %s", service, _caller(event), type(error).__name__)
-            status = UNABLE
-        return rows if status == SUCCESS else status
+            return self._searcher.objects(query)
+        except (BadIdentifier, *_TROUBLE) as error:
+            return _failed(service, association, error)
 
-    def _query(self, event: Any) -> Query:
-        _, root = negotiation.QUERY_RETRIEVE[str(event.request.AffectedSOPClassUID)]
+    def _query(self, asked: Asked) -> Query:
+        _, root = QUERY_RETRIEVE[asked.model]
         try:
-            identifier = event.identifier
-        except (*headers.UNREADABLE, zlib.error, struct.error) as error:
-            raise BadIdentifier(f"it cannot be decoded ({type(error).__name__})") from None
+            identifier = asked.identifier()
+        except BadArchive:
+            raise BadIdentifier("it cannot be decoded") from None
         return Query(identifier, root, self._options.relational)
 
 
-def _deliveries(event: Any, rows: Union[list[Instance], int]) -> Iterator[Any]:
-    """The number of sub-operations, then one token each, as pynetdicom's providers want it."""
-    if isinstance(rows, int):
-        yield 1
-        yield rows, None
-        return
-    yield len(rows)
-    for row in rows:
-        if event.is_cancelled:
-            yield CANCELLED, None
-            return
-        yield PENDING, Token(row)
+def _ask(
+    service: str, answer: Callable[[Association, Asked], None], association: Association, message: Message
+) -> None:
+    """Answer a request that came in a context of its own service."""
+    asked = Asked(association, message)
+    if asked.model in QUERY_RETRIEVE and QUERY_RETRIEVE[asked.model][0] == service:
+        answer(association, asked)
+    else:
+        asked.answer(_NOT_OFFERED)
 
 
-def _caller(event: Any) -> str:
+def _too_late(association: Association, message: Message) -> None:
+    """A C-CANCEL of something that is answered already."""
+
+
+def _retrieve(service: str, association: Association, retrieval: Retrieval, send: Callable[[Instance], int]) -> None:
+    status = retrieval.run(send)
+    sent, failed = retrieval.completed, len(retrieval.failed)
+    LOG.info("%s from %s: 0x%04X, %d sent, %d failed", service, _caller(association), status, sent, failed)
+
+
+def _refuse(service: str, association: Association, asked: Asked, status: int) -> None:
+    asked.answer(status)
+    LOG.info("%s from %s: 0x%04X, 0 sent, 0 failed", service, _caller(association), status)
+
+
+def _failed(service: str, association: Association, error: Exception) -> int:
+    """Log why a request cannot be answered; the status for it."""
+    if isinstance(error, BadIdentifier):
+        LOG.warning("%s from %s cannot be answered: %s", service, _caller(association), error)
+        return _DOES_NOT_FIT
+    LOG.error("%s from %s failed: %s", service, _caller(association), type(error).__name__)
+    return _UNABLE
+
+
+def _caller(association: Association) -> str:
     """Who asks; the title is the peer's text, so it is shown in quotes."""
-    requestor = event.assoc.requestor
-    return f"{str(requestor.ae_title).strip()!r} at {requestor.address}"
-
-
-def _log_retrieval(event: Any) -> None:
-    """The outcome of a C-MOVE or C-GET, which is known when its final answer goes out."""
-    service = {"C_MOVE_RSP": "C-MOVE", "C_GET_RSP": "C-GET"}.get(type(event.message).__name__)
-    answer = event.message.command_set
-    if service is not None and answer.Status != PENDING:
-        completed, failed = (answer.get(f"NumberOf{end}Suboperations") or 0 for end in ("Completed", "Failed"))
-        LOG.info("%s from %s: 0x%04X, %d sent, %d failed", service, _caller(event), answer.Status, completed, failed)
-
-
-def _log_association(event: Any, what: str) -> None:
-    LOG.info("association with %s %s", _caller(event), what)
+    return f"{association.calling!r} at {association.peer}"

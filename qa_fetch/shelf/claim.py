@@ -49,7 +49,7 @@ class Place(Protocol):
         """Whether the object is here as it arrived."""
         ...
 
-    def record(self, uid: str, state: os.stat_result, crc32: int) -> None:
+    def record(self, path: str, state: os.stat_result, crc32: int) -> None:
         """Note what arrived."""
         ...
 
@@ -75,7 +75,7 @@ class Claim:
         self._numbers = itertools.count()
         self._prefix = ""
         self._folders: set[str] = set()
-        self._unsettled: list[tuple[Draft, str, os.stat_result]] = []
+        self._unsettled: list[tuple[Draft, str, str]] = []
         self._bytes = 0
         self._here: set[str] = set()
         self._arrived: set[str] = set()
@@ -166,9 +166,9 @@ class Claim:
         if not self.wants(instance) and not self._welcome:
             return None
         with _Telling(self, instance):
-            return _Arrival(
-                self, Draft(f"{self._prefix}{next(self._numbers)}.part", sop_class, instance, transfer_syntax), instance
-            )
+            path = f"{self._prefix}{next(self._numbers)}.part"
+            # Read-only: sets are links to it, and an edit through one must not become the object itself.
+            return _Arrival(self, Draft(path, sop_class, instance, transfer_syntax, mode=0o400), instance)
 
     def take_file(self, path: Path) -> Taken:
         """Copy an object that lies in a Part-10 file."""
@@ -213,11 +213,11 @@ class Claim:
             self._folders.add(folder)
         if os.name == "nt":
             remove_file(Path(target))  # Windows renames over no read-only file
-        state = draft.become(target)
+        draft.become(target)
         self._here.add(instance)
         self._arrived.add(instance)
-        self._unsettled.append((draft, instance, state))
-        self._bytes += state.st_size
+        self._unsettled.append((draft, instance, target))
+        self._bytes += len(draft)
         if len(self._unsettled) >= _OBJECTS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
             self._hand_over()
         return Taken.KEPT
@@ -226,15 +226,15 @@ class Claim:
         self._settler.add(partial(self._settle, self._unsettled))
         self._unsettled, self._bytes = [], 0
 
-    def _settle(self, objects: Sequence[tuple[Draft, str, os.stat_result]]) -> None:
+    def _settle(self, objects: Sequence[tuple[Draft, str, str]]) -> None:
         """In the background: an object counts when it is on the disk, and its note says so."""
-        for draft, instance, state in objects:
+        for draft, instance, path in objects:
             try:
                 with _Telling(self, instance):
                     crc32 = draft.crc32()
-                    draft.settle()
-                    self._shelf.record(instance, state, crc32)
+                    self._shelf.record(path, draft.settle(path), crc32)
             except QAFetchError:
+                self._shelf.forget(instance)
                 self._here.discard(instance)  # ``failure`` ends the transfer
 
     @property

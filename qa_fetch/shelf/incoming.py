@@ -79,9 +79,13 @@ class Draft:
         The temporary file, beside where the object will lie; nothing may be there yet.
     sop_class, instance, transfer_syntax
         What the message that brings the object says it is.
+    mode
+        Who may do what with the file.
     """
 
-    def __init__(self, path: Union[str, Path], sop_class: str, instance: str, transfer_syntax: str) -> None:
+    def __init__(
+        self, path: Union[str, Path], sop_class: str, instance: str, transfer_syntax: str, *, mode: int = 0o600
+    ) -> None:
         self.path = path
         self.transfer_syntax = transfer_syntax
         header = part10.file_meta(sop_class, instance, transfer_syntax)
@@ -89,7 +93,8 @@ class Draft:
         self._held: Optional[bytearray] = bytearray(header)  # the whole file, as long as it is small
         self._mapped: Optional[mmap.mmap] = None
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        self._file: Optional[int] = os.open(path, flags, 0o600)
+        self._file: Optional[int] = os.open(path, flags, mode)
+        self._size = 0  # of what is in the file
         self._written = False
         self._named = False
 
@@ -104,7 +109,11 @@ class Draft:
             pieces = [bytes(self._held), *pieces]
             self._held = None
         for start in range(0, len(pieces), _AT_ONCE):
-            _write(self._descriptor, pieces[start : start + _AT_ONCE])
+            self._size += _write(self._descriptor, pieces[start : start + _AT_ONCE])
+
+    def __len__(self) -> int:
+        """How many bytes the file has so far."""
+        return len(self._held) if self._held is not None else self._size
 
     @property
     def _descriptor(self) -> int:
@@ -154,38 +163,31 @@ class Draft:
             _write(self._descriptor, [self._held])
             self._written = True
 
-    def become(self, target: Union[str, Path], *, mode: int = 0o400, flush: bool = False) -> os.stat_result:
+    def become(self, target: Union[str, Path], *, flush: bool = False) -> None:
         """Give the file its name; what was there is replaced.
 
         Parameters
         ----------
         target
             Its name, in the same file system.
-        mode
-            Who may do what with it.
         flush
             Whether it must be on the disk itself before it has its name; else ``settle`` does that later.
         """
-        descriptor = self._descriptor
         self._write_out()
         if flush or os.name == "nt":  # which renames no open file, so that it cannot be flushed later
-            os.fsync(descriptor)
+            os.fsync(self._descriptor)
         if os.name == "nt":
             self.close()
-            os.chmod(self.path, mode)  # noqa: PTH101
-            state = os.stat(self.path)  # noqa: PTH116
-        else:
-            os.fchmod(descriptor, mode)
-            state = os.fstat(descriptor)
         os.replace(self.path, target)  # noqa: PTH105 - a Path made of each costs more than the call
         self._named = True
-        return state
 
-    def settle(self) -> None:
-        """Wait until a file that has its name is on the disk itself, and close it."""
+    def settle(self, target: Union[str, Path]) -> os.stat_result:
+        """Wait until a file that has its name is on the disk itself, and close it; its size and time."""
+        if self._file is None:
+            return os.stat(target)  # noqa: PTH116
         try:
-            if self._file is not None:
-                os.fsync(self._file)
+            os.fsync(self._file)
+            return os.fstat(self._file)
         finally:
             self.close()
 

@@ -82,14 +82,10 @@ class Shelf:
             same = (state.st_size, state.st_mtime_ns) == (arrived["size"], arrived["mtime_ns"])
             return same or unchanged(Path(path), arrived)
 
-    def record(self, uid: str, state: os.stat_result, crc32: int) -> None:
+    def record(self, path: str, state: os.stat_result, crc32: int) -> None:
         """Note what arrived; an object without a readable note does not count, so the note needs no flush."""
         note = f'{{"size": {state.st_size}, "mtime_ns": {state.st_mtime_ns}, "crc32": {crc32}}}'
-        try:
-            write_small(os.path.splitext(self.place(uid)[1])[0] + ".json", note)  # noqa: PTH122
-        except OSError:
-            self.forget(uid)
-            raise
+        write_small(path[: -len(".dcm")] + ".json", note)
 
     def forget(self, uid: str) -> None:
         """Take an object off the shelf; what sets hold of it stays."""

@@ -122,6 +122,7 @@ class Received:
     objects: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     refuse: frozenset[str] = frozenset()
     meanwhile: Callable[[], None] = lambda: None
+    originators: set[tuple[str, int]] = field(default_factory=set)
 
     def handler(self, event: Any) -> int:
         """A handler of EVT_C_STORE."""
@@ -131,6 +132,8 @@ class Received:
         if not self.objects:
             self.meanwhile()
         self.objects[uid] = (str(event.context.transfer_syntax), event.request.DataSet.getvalue())
+        originator = str(event.request.MoveOriginatorApplicationEntityTitle or "").strip()
+        self.originators.add((originator, int(event.request.MoveOriginatorMessageID or 0)))
         return 0x0000
 
 

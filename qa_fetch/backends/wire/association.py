@@ -148,7 +148,7 @@ class Association:
             if pieces and channel.end - channel.start < _PDU.size + _FRAGMENT.size:
                 write(pieces)  # before the buffer is used again
                 pieces = []
-            context, control, left = self._next_fragment()
+            context, control, left = self._fragment_at_hand() or self._next_fragment()
             if control & _COMMAND or context != message.context:
                 raise Violation("something else in the middle of a data set")
             last = bool(control & _LAST)
@@ -168,6 +168,17 @@ class Association:
     def waiting(self) -> bool:
         """Whether the peer has sent something that was not read yet (a C-CANCEL, an abort, or its end)."""
         return self._channel.waiting()
+
+    def _fragment_at_hand(self) -> Optional[tuple[int, int, int]]:
+        """The next fragment where its PDU holds nothing else and has begun to arrive, as nearly always."""
+        channel = self._channel
+        if self._left or channel.end - channel.start < _WHOLE.size:
+            return None
+        kind, whole, length, context, control = _WHOLE.unpack_from(channel.view, channel.start)
+        if kind != _DATA or whole != length + 4 or length < 2:
+            return None
+        channel.start += _WHOLE.size
+        return context, control, length - 2
 
     def _next_fragment(self) -> tuple[int, int, int]:
         """Presentation context, control byte and length of the next fragment."""

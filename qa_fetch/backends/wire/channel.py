@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import ssl
+import struct
+import time
 from collections.abc import Sequence
 from typing import Optional, Union
 
@@ -15,6 +18,9 @@ Piece = Union[bytes, bytearray, memoryview]
 
 _BUFFER = 1 << 20
 _PIECES_AT_ONCE = 256
+_PROMPT_AT_FIRST = 64  # receives of a new connection: the questions before a transfer are never held back
+_HELD_BACK = 0.03  # seconds; a delayed acknowledgement takes 40 ms
+_TIMEVAL = struct.Struct("@ll")
 _QUICKACK: Optional[int] = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -56,6 +62,8 @@ class Channel:
         self._buffer = bytearray(_BUFFER)
         self.view = memoryview(self._buffer)
         self.start = self.end = 0  # what has been received and not yet been read
+        self._received = 0
+        self._prompt = False
         self.patience = patience
         self.budget: Optional[Budget] = None
         # Small messages leave at once; with Nagle's algorithm on, each would wait 40 ms for the last one's ACK.
@@ -81,9 +89,20 @@ class Channel:
         connection = self._connected
         seconds = self.patience if self.budget is None else max(0.001, self.budget.at_most(self.patience))
         if seconds != self._timeout:
-            connection.settimeout(seconds)
+            self._set_timeout(connection, seconds)
             self._timeout = seconds
         return connection
+
+    def _set_timeout(self, connection: socket.socket, seconds: float) -> None:
+        """Leave the waiting to the system where it can: Python would ask it twice for each message."""
+        if self._encrypted or os.name == "nt":
+            connection.settimeout(seconds)
+            return
+        if self._timeout < 0:
+            connection.settimeout(None)
+        whole, part = divmod(int(seconds * 1e6), 1_000_000)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            connection.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(whole, part or not whole))
 
     def fill(self, needed: int) -> None:
         """Receive until at least ``needed`` unread bytes are in the buffer; views into it are void afterwards."""
@@ -95,14 +114,33 @@ class Channel:
         self.start, self.end = 0, left
         while self.end < needed:
             try:
-                count = self._ready().recv_into(self.view[self.end :])
-            except (TimeoutError, socket.timeout):
+                count = self._receive()
+            except (BlockingIOError, TimeoutError, socket.timeout):
                 raise Silent("it was silent for too long") from None
             except (OSError, ValueError) as error:
                 raise Lost(f"its connection broke ({type(error).__name__})") from None
             if not count:
                 raise Lost("it closed the connection")
             self.end += count
+
+    def _receive(self) -> int:
+        """Receive what there is, in a way that keeps no peer waiting for our acknowledgement.
+
+        A peer with Nagle on holds back the rest of a message until the beginning is acknowledged, which Linux puts off
+        by 40 ms unless it is told not to. It forgets that with whatever is sent, and a large object is still being sent
+        when ``send`` has returned, so it is told before each receive: a system call and a packet more for each. Hence
+        this ends after a while, until the peer makes us wait as long as one does that holds back.
+        """
+        if _QUICKACK is None:
+            return self._ready().recv_into(self.view[self.end :])
+        self._received += 1
+        if self._prompt or self._received <= _PROMPT_AT_FIRST:
+            self._option(_QUICKACK)
+            return self._ready().recv_into(self.view[self.end :])
+        before = time.perf_counter()
+        count = self._ready().recv_into(self.view[self.end :])
+        self._prompt = _HELD_BACK < time.perf_counter() - before
+        return count
 
     def send(self, pieces: Sequence[Piece]) -> None:
         """Send all pieces, in few system calls and without copying them."""
@@ -112,13 +150,10 @@ class Channel:
             else:
                 for first in range(0, len(pieces), _PIECES_AT_ONCE):
                     self._send_some(pieces[first : first + _PIECES_AT_ONCE])
-        except (TimeoutError, socket.timeout):
+        except (BlockingIOError, TimeoutError, socket.timeout):
             raise Silent("it took nothing for too long") from None
         except (OSError, ValueError) as error:
             raise Lost(f"its connection broke ({type(error).__name__})") from None
-        if _QUICKACK is not None:
-            # Acknowledge at once, so that a peer with Nagle on need not wait either; Linux forgets it after each use.
-            self._option(_QUICKACK)
 
     def _send_some(self, pieces: Sequence[Piece]) -> None:
         sent = self._ready().sendmsg(pieces)

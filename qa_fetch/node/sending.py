@@ -1,0 +1,224 @@
+"""Sending stored objects as they lie on the disk, to who asks for them or to where a C-MOVE wants them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+from .. import part10
+from ..backends.storage import UNCOMPRESSED
+from ..backends.wire import Association, Context, Element, Kind, Lost, Message, Proposal, Rejected, Source, Violation
+from ..backends.wire.command import RESPONSE
+from ..budget import Budget
+from ..errors import BadArchive
+from .models import Instance
+from .negotiation import PLAIN
+
+LOG = logging.getLogger("qa_fetch.node")
+
+_NO_RESOURCES, _NO_CONTEXT, _UNKNOWN_OBJECT = 0xA700, 0x0122, 0x0112
+_KINDS_AT_A_TIME = 60  # an association has room for 128 contexts, and a kind may need two
+_SMALL = 1 << 16  # bytes of a file that is read faster than it is mapped
+_CONNECTING = 10.0  # seconds for a destination to accept an association
+_STORING = 60.0  # seconds for it to take one object
+
+_Kind = tuple[str, str]  # SOP class and transfer syntax
+
+
+def _no_other(message: Message) -> None:
+    raise Violation("a message that was not asked for")
+
+
+class Sender:
+    """Sends objects over one association, and says of each with which status the receiver answered.
+
+    Parameters
+    ----------
+    association
+        The association.
+    contexts
+        Those of its contexts in which the other side takes objects.
+    path
+        Where the object with a UID lies.
+    more
+        What every request says beside what it stores.
+    hear
+        Takes what else the other side sends.
+    """
+
+    def __init__(
+        self,
+        association: Association,
+        contexts: Mapping[int, Context],
+        path: Callable[[str], Path],
+        more: Mapping[Element, Union[int, str]],
+        hear: Callable[[Message], None] = _no_other,
+    ) -> None:
+        self._association = association
+        self._numbers = {(context.abstract, context.syntaxes[0]): number for number, context in contexts.items()}
+        self._path = path
+        self._more = more
+        self._hear = hear
+        self._unfit: set[_Kind] = set()
+
+    def send(self, row: Instance) -> int:
+        """Send one object; the status is the receiver's, or says why nothing was sent."""
+        chosen = self._fitting(row.SOPClassUID, row.TransferSyntaxUID)
+        if chosen is None:
+            return _NO_CONTEXT
+        context, syntax = chosen
+        try:
+            with self._stored(row) as data:
+                if syntax != row.TransferSyntaxUID:
+                    data = memoryview(part10.transcode(data, row.TransferSyntaxUID, syntax))
+                return self._store(row, context, data)
+        except OSError as error:
+            LOG.error("an object cannot be sent: its file is unreadable (%s)", type(error).__name__)
+        except BadArchive as error:
+            LOG.error("an object cannot be sent: %s", error)
+        return _UNKNOWN_OBJECT
+
+    @contextlib.contextmanager
+    def _stored(self, row: Instance) -> Iterator[memoryview]:
+        """The data set of an object where it lies."""
+        with self._path(row.SOPInstanceUID).open("rb", buffering=0) as file:
+            if row.size <= _SMALL:
+                yield _checked(part10.split(file.read(), "its file"), row)
+            else:
+                with part10.opened(file, "its file") as content:
+                    yield _checked(content, row)
+
+    def _store(self, row: Instance, context: int, data: Source) -> int:
+        number = self._association.next_number()
+        request: dict[Element, Union[int, str]] = {
+            Element.AffectedSOPClassUID: row.SOPClassUID,
+            Element.CommandField: Kind.C_STORE,
+            Element.MessageID: number,
+            Element.AffectedSOPInstanceUID: row.SOPInstanceUID,
+            **self._more,
+        }
+        self._association.send(context, request, data)
+        while True:
+            message = self._association.receive()
+            if message.command.kind != Kind.C_STORE | RESPONSE:
+                self._hear(message)
+                continue
+            if message.command.number(Element.MessageIDBeingRespondedTo) != number:
+                raise Violation("an answer to something else")
+            if message.command.has_data:
+                self._association.read(message)
+            return message.command.number(Element.Status)
+
+    def _fitting(self, sop_class: str, stored: str) -> Optional[tuple[int, str]]:
+        """The context for an object as it is stored, else one into whose encoding it can be turned."""
+        for syntax in (stored, *(PLAIN if stored in UNCOMPRESSED else ())):
+            if (sop_class, syntax) in self._numbers:
+                return self._numbers[sop_class, syntax], syntax
+        if (sop_class, stored) not in self._unfit:
+            self._unfit.add((sop_class, stored))
+            LOG.warning(
+                "objects of class %r in %r cannot be sent: their receiver does not take them", sop_class, stored
+            )
+        return None
+
+
+class Destination:
+    """Where a C-MOVE sends its objects: a peer to which an association is opened with the first of them.
+
+    What goes wrong on the way there makes its sub-operations fail, and nothing else.
+
+    Parameters
+    ----------
+    address
+        Host and port.
+    titles
+        What it is called, and what we are.
+    rows
+        What it will be sent, those of one kind together.
+    sender
+        Makes a ``Sender`` of an association.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        titles: tuple[str, str],
+        rows: Sequence[Instance],
+        sender: Callable[[Association], Sender],
+    ) -> None:
+        self._address = address
+        self._titles = titles
+        self._kinds = list(dict.fromkeys((row.SOPClassUID, row.TransferSyntaxUID) for row in rows))
+        self._sender_for = sender
+        self._connection: Optional[socket.socket] = None
+        self._association: Optional[Association] = None
+        self._sender: Optional[Sender] = None
+        self._proposed: list[_Kind] = []
+        self._unreachable = False
+
+    def send(self, row: Instance) -> int:
+        """Send one object; the status is the receiver's, or says that it cannot be reached."""
+        kind = (row.SOPClassUID, row.TransferSyntaxUID)
+        try:
+            if kind not in self._proposed:
+                self._open(kind)
+            if self._unreachable or self._association is None or self._sender is None or not self._association.open:
+                return _NO_RESOURCES
+            with self._association.within(Budget(math.inf), _STORING), self._association.lost_for_good():
+                return self._sender.send(row)
+        except Lost as error:
+            LOG.warning("a destination was lost: %s", error)
+        return _NO_RESOURCES
+
+    def close(self) -> None:
+        """End the association in good order, if one is open."""
+        if self._association is not None:
+            self._association.release()
+
+    def hang_up(self) -> None:
+        """Wake whoever sends in another thread; what is left to send fails."""
+        self._unreachable = True
+        if self._connection is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _open(self, kind: _Kind) -> None:
+        self.close()
+        self._sender = self._association = None
+        start = self._kinds.index(kind)
+        self._proposed = self._kinds[start : start + _KINDS_AT_A_TIME]
+        if self._unreachable:
+            return
+        try:
+            self._connection = socket.create_connection(self._address, _CONNECTING)
+            proposal = Proposal.of(*self._titles, _contexts(self._proposed))
+            self._association = Association.request(self._connection, proposal, _CONNECTING)
+            self._sender = self._sender_for(self._association)
+        except (OSError, Lost) as error:
+            LOG.warning("a destination cannot be reached (%s)", type(error).__name__)
+            self._unreachable = True
+        except Rejected as no:
+            LOG.warning("a destination rejected the association (%d, %d, %d)", no.result, no.source, no.reason)
+            self._unreachable = True
+
+
+def _checked(content: part10.Part10, row: Instance) -> memoryview:
+    """The data set of a file, which has to be what was put there."""
+    if content.transfer_syntax != row.TransferSyntaxUID or len(content.dataset) != row.size:
+        raise BadArchive("its file is not what was stored. Restore the node's folder from a backup.")
+    return content.dataset
+
+
+def _contexts(kinds: Iterable[_Kind]) -> list[Context]:
+    """A context for each kind of object as it is stored, and a second one where it can be turned into another."""
+    contexts: dict[Context, None] = {}
+    for sop_class, syntax in kinds:
+        contexts[Context(sop_class, (syntax,))] = None
+        if syntax in UNCOMPRESSED:
+            contexts[Context(sop_class, tuple(plain for plain in PLAIN if plain != syntax))] = None
+    return list(contexts)

@@ -1,0 +1,109 @@
+"""What should be reached, against what was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from . import newest, retrieving, sending
+from .race import Row
+
+_Key = tuple[str, str, str]
+_FLAT = 64.0  # MB: a few buffers, whatever passes through them
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One figure: the median of ours over that of another (or alone), or the other way round where faster counts."""
+
+    says: str
+    ours: _Key
+    limit: float
+    other: Optional[_Key] = None
+    faster: bool = False
+    requests: bool = False
+
+    def reached(self, rows: Mapping[_Key, Row]) -> Optional[float]:
+        """The figure, or None where something for it was not measured."""
+        row = rows.get(self.ours)
+        if row is None or row.median is None:
+            return None
+        if self.requests:
+            return float(max(row.requests))
+        if self.other is None:
+            return row.median
+        other = rows.get(self.other)
+        if other is None or other.median is None:
+            return None
+        return other.median / row.median if self.faster else row.median / other.median
+
+    def met(self, figure: float) -> bool:
+        """Whether a figure is good enough."""
+        return figure >= self.limit if self.faster else figure <= self.limit
+
+
+def _retrievals() -> list[Goal]:
+    ways = (retrieving.GET, retrieving.MOVE)
+    found = []
+    for way in ways:
+        for one in "ABC":
+            key = ("retrieve", one, way)
+            found.append(Goal(f"{way} of {one} / getscu", key, 1.1, ("retrieve", one, retrieving.GETSCU)))
+    for way in ways:
+        for one in "BC":
+            key, other = ("retrieve", one, way), ("retrieve", one, retrieving.PLAIN)
+            found.append(Goal(f"plain pynetdicom / {way} of {one}", key, 8, other, faster=True))
+    for one in "ABc":
+        key, other = ("packaged", one, retrieving.GET), ("packaged", one, retrieving.GETSCU)
+        found.append(Goal(f"as packaged: getscu / {retrieving.GET} of {one}", key, 10, other, faster=True))
+    wado, cp = ("retrieve", "B", retrieving.WADO), ("retrieve", "B", retrieving.CP)
+    found.append(Goal(f"{retrieving.WADO} of B / cp", wado, 1.5, cp))
+    for says, least in (("2 ms", 3), ("10 ms", 6)):
+        key = ("roundtrip", f"B {says}", retrieving.GET)
+        other = ("roundtrip", f"B {says}", retrieving.GETSCU)
+        found.append(Goal(f"{says}: getscu / {retrieving.GET} of B", key, least, other, faster=True))
+    return found
+
+
+def goals(rows: Sequence[Row]) -> list[Goal]:
+    """All of them; those of memory are named by what was measured."""
+    found = _retrievals()
+    for one in "BC":
+        found.append(
+            Goal(
+                f"{sending.OURS} of {one} / storescu", ("send", one, sending.OURS), 1.1, ("send", one, sending.STORESCU)
+            )
+        )
+    for says in newest.DISTANCES:
+        key, other = ("latest", says, newest.OURS), ("latest", says, newest.REFERENCE)
+        found.append(Goal(f"latest, {says}: requests (under 10)", key, 9, requests=True))
+        found.append(Goal(f"latest, {says}: ours / the reference way", key, 0.1, other))
+    for row in rows:
+        if row.section == "memory":
+            key = (row.section, row.workload, row.contestant)
+            found.append(Goal(f"{row.contestant} ({row.workload}): MB of growth", key, _FLAT))
+    return found
+
+
+def verdicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Each goal with its figure and whether it was met; without a figure, neither."""
+    by_key = {(row.section, row.workload, row.contestant): row for row in rows}
+    found = []
+    for goal in goals(rows):
+        figure = goal.reached(by_key)
+        met = None if figure is None else goal.met(figure)
+        found.append({"goal": goal.says, "limit": goal.limit, "faster": goal.faster, "figure": figure, "met": met})
+    return found
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> str:
+    """The goals as text."""
+    words = {True: "met", False: "NOT met", None: "not measured"}
+    width = max(len(one["goal"]) for one in found)
+    lines = ["", f"  {'goal'.ljust(width)}  {'wanted':>9}  {'reached':>8}"]
+    for one in found:
+        wanted = f"{'>=' if one['faster'] else '<='} {one['limit']:g}"
+        figure = "-" if one["figure"] is None else f"{one['figure']:.2f}"
+        lines.append(f"  {one['goal'].ljust(width)}  {wanted:>9}  {figure:>8}  {words[one['met']]}")
+    return "\n".join(lines)
