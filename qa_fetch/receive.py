@@ -69,6 +69,7 @@ class _Inbox:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._one_at_a_time = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -78,16 +79,17 @@ class _Inbox:
 
     def begin(self, sop_class: str, instance: str, transfer_syntax: str) -> Incoming:
         """An object comes: where to write it."""
-        return _Kept(self._folder, sop_class, instance, transfer_syntax)
+        return _Kept(self._folder, self._one_at_a_time, (sop_class, instance, transfer_syntax))
 
 
 class _Kept:
     """An object that arrives unasked; it is on the disk before the sender is told that it is kept."""
 
-    def __init__(self, folder: Path, sop_class: str, instance: str, transfer_syntax: str) -> None:
+    def __init__(self, folder: Path, one_at_a_time: threading.Lock, announced: tuple[str, str, str]) -> None:
         self._folder = folder
+        self._one_at_a_time = one_at_a_time
         with self._sentences():
-            self._draft = Draft(folder / f".{uuid.uuid4().hex}.part", sop_class, instance, transfer_syntax)
+            self._draft = Draft(folder / f".{uuid.uuid4().hex}.part", *announced)
 
     def write(self, pieces: Sequence[Piece]) -> None:
         """Take more of the encoded data set."""
@@ -96,12 +98,10 @@ class _Kept:
 
     def finish(self) -> Taken:
         """Keep it under its UID; a file that is there already stays."""
-        uid = self._draft.identity().sop_instance
-        target = self._folder / f"{part10.file_stem(uid)}.dcm"
-        with self._sentences():
+        target = self._folder / f"{part10.file_stem(self._draft.checked().sop_instance)}.dcm"
+        with self._sentences(), self._one_at_a_time:  # two may come under one UID at once
             if target.exists():
-                same = self._draft.same_as(target)
-                return Taken.REPEATED if same else Taken.UNWANTED
+                return Taken.REPEATED if self._draft.same_as(target) else Taken.UNWANTED
             self._draft.become(target, flush=True)
             self._draft.close()
             flush_folder(self._folder)

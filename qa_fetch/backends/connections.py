@@ -34,7 +34,7 @@ class Connections:
         try:
             return action(link)
         except ConnectionFailed:
-            if not link.reused:
+            if not link.reused or budget.spent:
                 raise
             link.abort()
             link = connect(self._archive, self._local, purpose, budget)

@@ -17,7 +17,7 @@ from typing import Optional
 
 from .. import part10
 from ..budget import Budget
-from ..errors import BadArchive, ConnectionFailed, Incomplete, QAFetchError
+from ..errors import ConnectionFailed, Incomplete, QAFetchError
 from ..shelf import Claim, Draft, Incoming, Piece, Route, Taken
 from ..shelf.disk import sentences
 from . import Local
@@ -97,14 +97,16 @@ class Standing:
 
     def _wanted(self, path: Path) -> frozenset[str]:
         """The UIDs of a request, which is written once and read once."""
-        if path not in self._requests:
-            try:
-                found = frozenset(path.read_text(encoding="utf-8").split("\n"))
-            except FileNotFoundError:  # its owner has finished meanwhile
-                return frozenset()
-            self._requests = {known: uids for known, uids in self._requests.items() if known.exists()}
-            self._requests[path] = found
-        return self._requests[path]
+        with self._guard:
+            found = self._requests.get(path)
+            if found is None:
+                try:
+                    found = frozenset(path.read_text(encoding="utf-8").split("\n"))
+                except FileNotFoundError:  # its owner has finished meanwhile
+                    return frozenset()
+                self._requests = {known: uids for known, uids in self._requests.items() if known.exists()}
+                self._requests[path] = found
+            return found
 
     def count(self, taken: Taken) -> None:
         """Count an object that has come."""
@@ -146,8 +148,7 @@ class _Delivery:
             self._draft.write(pieces)
 
     def finish(self) -> Taken:
-        if self._draft.identity().sop_instance != self._instance:
-            raise BadArchive("the archive sent one object under the UID of another. Report it to its administrator.")
+        self._draft.checked()
         name = f"{part10.file_stem(self._instance)}.dcm"
         with self._sentences():
             for folder in self._folders[1:]:
@@ -224,6 +225,4 @@ def want(local: Local, claim: Claim) -> Iterator[Want]:
         asked.collect()
     finally:
         (folder / "wanted").unlink(missing_ok=True)
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)  # an object may be arriving; what stays is swept after a day

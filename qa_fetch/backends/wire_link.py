@@ -79,9 +79,12 @@ class WireLink:
             return f"{len(rows)} answers to a query had come" if rows else ""
 
         with self._asking("C-FIND", budget, self._archive["timeout"], so_far):
-            number, syntax = self._request(Kind.C_FIND, model, identifier)
+            number, context = self._request(Kind.C_FIND, model, identifier)
+            syntax = self._association.contexts[context].syntaxes[0]
             while True:
                 message = self._answer(Kind.C_FIND, number)
+                if message.context != context:
+                    raise self._says.lost()
                 status = message.command.number(Element.Status)
                 if status not in PENDING:
                     if message.command.has_data:
@@ -227,8 +230,8 @@ class WireLink:
 
     def _request(
         self, kind: Kind, sop_class: str, identifier: Any, more: Optional[dict[Element, Union[int, str]]] = None
-    ) -> tuple[int, str]:
-        """Send a request: its number, and the transfer syntax of its context."""
+    ) -> tuple[int, int]:
+        """Send a request: its number, and that of its context."""
         context = self._numbers.get(sop_class)
         if context is None:
             raise self._says.refusal(kind.name.replace("_", "-"), 0x0122)
@@ -244,7 +247,7 @@ class WireLink:
             elements[Element.Priority] = _MEDIUM
         data = part10.encode(identifier, syntax) if identifier is not None else None
         self._association.send(context, elements, data)
-        return number, syntax
+        return number, context
 
     def _final(self, kind: Kind, number: int) -> int:
         """The status of the one answer to a request."""

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Optional, Union
 from ..errors import BadArchive
 from .files import file_meta
 from .uids import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLEMENTATION_NAME, IMPLEMENTATION_UID, IMPLICIT_LITTLE
-from .walking import Buffer
+from .walking import Buffer, walk
 
 _WORDS = frozenset(("OW", "OF", "OL", "OD", "OV"))  # values of more than a byte that pydicom keeps as bytes
 # What pydicom lets through when bytes are not what they claim to be; damaged files raise any of them.
@@ -92,6 +92,7 @@ def decode(data: bytes, transfer_syntax: str) -> Any:
     from pydicom.errors import BytesLengthException
     from pydicom.filereader import read_dataset
 
+    walk(data, transfer_syntax, "an encoded data set")  # pydicom takes what is cut short for what it was meant to be
     try:
         return read_dataset(BytesIO(data), transfer_syntax == IMPLICIT_LITTLE, transfer_syntax != EXPLICIT_BIG)
     except (BytesLengthException, *_PYDICOM_RAISES) as error:

@@ -117,14 +117,19 @@ class Walker:
             at = self.end_of(vr, start, length, encoding, depth)
 
 
-def check(data: Buffer, transfer_syntax: str) -> Identity:
-    """Walk an encoded data set from end to end and say what it is; BadArchive when it is cut short or nameless."""
+def walk(data: Buffer, transfer_syntax: str, what: str) -> dict[str, str]:
+    """Walk an encoded data set from end to end; BadArchive when it is cut short or garbled."""
     if transfer_syntax == DEFLATED:
         data = _inflated(data)
     try:
-        found = _identity(Walker(memoryview(data)), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING))
+        return _identity(Walker(memoryview(data)), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING))
     except Broken as broken:
-        raise BadArchive(f"an object {broken}") from None
+        raise BadArchive(f"{what} {broken}") from None
+
+
+def check(data: Buffer, transfer_syntax: str) -> Identity:
+    """Walk an encoded data set from end to end and say what it is; BadArchive when it is cut short or nameless."""
+    found = walk(data, transfer_syntax, "an object")
     if not found.get("sop_instance") or not found.get("sop_class"):
         raise BadArchive("an object has no SOP Class or SOP Instance UID. Export it again from its source.")
     return Identity(found["sop_class"], found["sop_instance"], found.get("study", ""), found.get("series", ""))

@@ -191,6 +191,7 @@ class Claim:
                     "the archive sent one object under the UID of another, so none of this set is used. "
                     "Report it to the archive's administrator."
                 )
+            draft.checked()
             with self._guard:
                 taken = self._place(draft, instance)
         if taken is Taken.KEPT:

@@ -88,6 +88,8 @@ class Draft:
     ) -> None:
         self.path = path
         self.transfer_syntax = transfer_syntax
+        self._announced = (sop_class, instance)
+        self._identity: Optional[part10.Identity] = None
         header = part10.file_meta(sop_class, instance, transfer_syntax)
         self._start = len(header)
         self._held: Optional[bytearray] = bytearray(header)  # the whole file, as long as it is small
@@ -131,11 +133,23 @@ class Draft:
         return self._mapped
 
     def identity(self) -> part10.Identity:
-        """Walk the data set from end to end and say what it is."""
-        content = self._content
-        if len(content) <= self._start:
-            raise BadArchive("an object arrived without any data. Fetch or export it again.")
-        return part10.check(memoryview(content)[self._start :], self.transfer_syntax)
+        """What the object says it is, from a walk over the data set from end to end."""
+        if self._identity is None:
+            content = self._content
+            if len(content) <= self._start:
+                raise BadArchive("an object arrived without any data. Fetch or export it again.")
+            self._identity = part10.check(memoryview(content)[self._start :], self.transfer_syntax)
+        return self._identity
+
+    def checked(self) -> part10.Identity:
+        """The same, for an object that must be what the message that brought it said."""
+        found = self.identity()
+        if (found.sop_class, found.sop_instance) != self._announced:
+            raise BadArchive(
+                "an object is not the one that its message announced (SOP Class or Instance UID), so it is not kept. "
+                "Report it to the archive's administrator."
+            )
+        return found
 
     def crc32(self) -> int:
         """The checksum of the whole file; other threads can run meanwhile."""

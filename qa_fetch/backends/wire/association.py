@@ -68,8 +68,10 @@ class Association:
         channel = Channel(connection, patience)
         try:
             body = negotiation.request(proposal)
+            channel.budget = Budget(patience)  # for all of it: a peer can send byte by byte
             channel.send([_PDU.pack(_RQ, len(body)), body])
             kind, answer = _small_pdu(channel)
+            channel.budget = None
             if kind == _RJ and len(answer) == 4:
                 raise Rejected(answer[1], answer[2], answer[3])
             if kind == _ABORT:

@@ -98,6 +98,8 @@ def _body(proposal: Proposal, contexts: bytes, roles: Mapping[str, tuple[bool, b
 
 
 def _item(kind: int, value: bytes) -> bytes:
+    if len(value) > 0xFFFF:
+        raise Violation("a negotiation that is too large to be answered")
     return struct.pack(">BBH", kind, 0, len(value)) + value
 
 
