@@ -26,6 +26,9 @@ PEERS = (
     "orthanc dicomweb",
     "dcmqrscp get",
     "dcmqrscp move",
+    "orthanc get pynetdicom",
+    "orthanc move pynetdicom",
+    "dcmqrscp get pynetdicom",
 )
 
 
@@ -61,7 +64,7 @@ def _behind_http(way: str, course_files: Path, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=_marks(name)) for name in PEERS])
 def peer(request: pytest.FixtureRequest, course_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """How to open the peer: an address and the settings that go with it; the course is stored in it."""
-    name, _, way = str(request.param).partition(" ")
+    name, way, transport = (*str(request.param).split(), "", "")[:3]
     if name == "folder":
         yield f"folder:{course_files}", {}
         return
@@ -70,7 +73,7 @@ def peer(request: pytest.FixtureRequest, course_files: Path, tmp_path_factory: p
         return
     port = free_port()
     with _running(name, port, tmp_path_factory.mktemp(name)) as running:
-        fields = {"local_ae_title": TITLE, "local_port": port, "retrieve": way}
+        fields = {"local_ae_title": TITLE, "local_port": port, "retrieve": way, "transport": transport or "own"}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("QA_FETCH_SHELF", str(tmp_path_factory.mktemp("filling")))
             Archive(running.address, **fields).send(course_files)

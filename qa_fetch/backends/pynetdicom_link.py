@@ -12,9 +12,10 @@ from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import build_context, build_role
 
+from .. import part10
 from ..budget import Budget
 from ..config import ArchiveConfig
-from ..errors import ConfigError, ConnectionFailed
+from ..errors import BadArchive, ConfigError, ConnectionFailed
 from ..shelf import Route
 from . import Local
 from .commitment import Committed, Outcome, Reports
@@ -35,22 +36,17 @@ class PynetdicomLink:
     """An open association; made by ``connect``."""
 
     def __init__(
-        self,
-        association: Any,
-        purpose: Purpose,
-        archive: ArchiveConfig,
-        local: Local,
-        sockets: Sockets,
-        routed: _Routed,
+        self, association: Any, purpose: Purpose, says: Sentences, sockets: Sockets, events: tuple[_Routed, _Watch]
     ) -> None:
         self.purpose = purpose
         self.handshake = 0.0
         self.reused = False
         self.association = association
         self._sockets = sockets
-        self._archive = archive
-        self._says = Sentences(archive, local)
-        self._routed = routed
+        self._archive = says.archive
+        self._says = says
+        self._routed, self._watch = events
+        self._next = 0
 
     def accepts(self, sop_class: str) -> bool:
         """Whether the archive offers this service or object class."""
@@ -66,15 +62,25 @@ class PynetdicomLink:
         """Hold pynetdicom's reactor thread at its gate, so that it takes no answer of ours."""
         association = self.association
         gate = association._reactor_checkpoint
+        self._next = self._next % 0xFFFF + 1
         gate.clear()
         try:
             while not gate.until_parked(0.05):
                 if not association.is_alive() or budget.spent:
                     raise self._says.lost()
             association.dimse_timeout = max(0.1, budget.at_most(max(patience, self._archive["timeout"])))
+            self._sockets.be_patient(association, association.dimse_timeout)
+            self._watch.expect(self._next)
             yield
+            self._believe()
         finally:
             gate.set()
+
+    def _believe(self) -> None:
+        """Raise when what came is no answer to what was asked."""
+        if self._watch.strange or self._watch.unreadable:
+            self.abort()
+            raise self._says.lost() if self._watch.strange else self._says.unreadable()
 
     def find(
         self, identifier: Any, model: str, budget: Budget, give_up: Optional[Callable[[Any], bool]] = None
@@ -82,7 +88,7 @@ class PynetdicomLink:
         """All answers to a C-FIND, or None if one of them made ``give_up`` true; raises rather than return some."""
         rows: list[Any] = []
         with self._parked(budget):
-            for status, row in self.association.send_c_find(identifier, model):
+            for status, row in self.association.send_c_find(identifier, model, msg_id=self._next):
                 code = self._status(status, "C-FIND", budget)
                 if code in PENDING:
                     if row is None:
@@ -102,12 +108,16 @@ class PynetdicomLink:
     def move(self, identifier: Any, model: str, destination: str, budget: Budget, stop: Stop) -> tuple[int, int]:
         """A C-MOVE to its end: its status and how many objects the archive says it has sent."""
         with self._parked(budget, patience=TRANSFER):
-            return self._transfer("C-MOVE", self.association.send_c_move(identifier, destination, model), budget, stop)
+            return self._transfer(
+                "C-MOVE", self.association.send_c_move(identifier, destination, model, msg_id=self._next), budget, stop
+            )
 
     def get(self, identifier: Any, model: str, budget: Budget, stop: Stop, route: Route) -> tuple[int, int]:
         """A C-GET to its end, its objects handed to ``route``: its status and how many objects were sent."""
         with self._parked(budget, patience=TRANSFER), self._routed.to(route):
-            return self._transfer("C-GET", self.association.send_c_get(identifier, model), budget, stop)
+            return self._transfer(
+                "C-GET", self.association.send_c_get(identifier, model, msg_id=self._next), budget, stop
+            )
 
     def _transfer(self, service: str, responses: Iterator[Any], budget: Budget, stop: Stop) -> tuple[int, int]:
         completed, code = 0, 0x0000
@@ -123,7 +133,7 @@ class PynetdicomLink:
         """Send one object: the status that the archive gave; None where it accepts no encoding of it that we have."""
         with self._parked(budget, patience=TRANSFER):
             try:
-                status = self.association.send_c_store(outgoing.path)
+                status = self.association.send_c_store(outgoing.path, msg_id=self._next)
             except ValueError:  # pynetdicom's word for a context that was not accepted
                 return None
             return self._status(status, "C-STORE", budget)
@@ -138,10 +148,11 @@ class PynetdicomLink:
     def echo(self, budget: Budget) -> int:
         """A C-ECHO; the status that the archive gave."""
         with self._parked(budget):
-            return self._status(self.association.send_c_echo(), "C-ECHO", budget)
+            return self._status(self.association.send_c_echo(msg_id=self._next), "C-ECHO", budget)
 
     def _status(self, status: Any, service: str, budget: Budget) -> int:
         """The code of a response; an empty one means that none came."""
+        self._believe()
         if "Status" in status:
             return int(status.Status)
         if budget.spent:
@@ -160,6 +171,37 @@ class PynetdicomLink:
         if self.association.is_established:
             self.association.abort()
         self._sockets.close()
+
+
+_FIND_ANSWER = 0x8020
+
+
+class _Watch:
+    """Looks whether answers belong to what was asked: pynetdicom takes any."""
+
+    def __init__(self) -> None:
+        self._expected = 0
+        self.strange = self.unreadable = False
+
+    def expect(self, message_id: int) -> None:
+        """The next answers belong to this request."""
+        self._expected = message_id
+
+    def received(self, event: Any) -> None:
+        """A handler of EVT_DIMSE_RECV, called before the answer can be taken."""
+        message = event.message
+        command = message.command_set
+        answers = command.get("MessageIDBeingRespondedTo")
+        if answers is None:
+            return
+        context = next((one for one in event.assoc.accepted_contexts if one.context_id == message.context_id), None)
+        self.strange = self.strange or answers != self._expected or context is None
+        if command.get("CommandField") == _FIND_ANSWER and command.get("Status") in PENDING and context is not None:
+            try:
+                part10.walk(message.data_set.getvalue(), str(context.transfer_syntax[0]), "an answer")
+            except BadArchive:
+                self.unreadable = True
+            self.strange = self.strange or context.abstract_syntax != command.get("AffectedSOPClassUID")
 
 
 class _Routed:
@@ -191,7 +233,7 @@ def connect(archive: ArchiveConfig, local: Local, purpose: Purpose, budget: Budg
         )
     says = Sentences(archive, local)
     rejection: list[tuple[int, int]] = []
-    sockets, routed = Sockets(), _Routed()
+    sockets, routed, watch = Sockets(), _Routed(), _Watch()
 
     def on_answer(event: Any) -> None:
         if getattr(event.primitive, "result_source", None) is not None and event.primitive.result:
@@ -215,13 +257,14 @@ def connect(archive: ArchiveConfig, local: Local, purpose: Purpose, budget: Budg
             (evt.EVT_CONN_OPEN, Checkpoint.install),
             (evt.EVT_ACSE_RECV, on_answer),
             (evt.EVT_C_STORE, routed.store),
+            (evt.EVT_DIMSE_RECV, watch.received),
         ],
     )
     if not association.is_established:
         sockets.close()
         raise _why_not(association, says, rejection, budget)
     _log.info("%s: association opened", archive.name)
-    return PynetdicomLink(association, purpose, archive, local, sockets, routed)
+    return PynetdicomLink(association, purpose, says, sockets, (routed, watch))
 
 
 def _why_not(association: Any, says: Sentences, rejection: list[tuple[int, int]], budget: Budget) -> Exception:

@@ -35,6 +35,7 @@ class PynetdicomReceiver:
         ]
         entity.add_supported_context(VERIFICATION)
         entity.maximum_pdu_size = 0
+        entity.maximum_associations = 64
         self._sockets = Sockets()
         self._server = entity.make_server(
             (local.host, local.port),
@@ -53,6 +54,10 @@ class PynetdicomReceiver:
         self._thread.join()
         self._server.server_close()
         patience = Budget(0.5)
+        while self._server.active_associations and not patience.spent:
+            time.sleep(0.005)
+        self._sockets.hang_up()
+        patience.renew()
         while self._server.active_associations and not patience.spent:
             time.sleep(0.005)
         for association in self._server.active_associations:

@@ -82,6 +82,17 @@ class Sockets:
         if _QUICKACK is not None and event.assoc in self._open:
             _set_option(self._open[event.assoc], _QUICKACK)
 
+    def be_patient(self, association: Any, seconds: float) -> None:
+        """Let one receive or send take no longer than this: pynetdicom waits for the rest of a PDU for ever."""
+        if association in self._open:
+            self._open[association].settimeout(seconds)
+
+    def hang_up(self) -> None:
+        """Wake the threads that wait for a peer which has stopped in the middle of something."""
+        for connection in list(self._open.values()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def close(self, *, only_dead: bool = False) -> None:
         """Close what pynetdicom leaves open when a peer resets the connection."""
         for association in list(self._open):

@@ -14,7 +14,7 @@ from .uids import (
     clean_uid,
     file_stem,
 )
-from .walking import Buffer, Identity, check
+from .walking import Buffer, Identity, check, walk
 
 __all__ = [
     "DEFLATED",
@@ -36,5 +36,6 @@ __all__ = [
     "read",
     "split",
     "transcode",
+    "walk",
     "write",
 ]
