@@ -267,8 +267,8 @@ def test_an_object_of_which_nothing_is_said_is_not_vouched_for(files: list[Path]
     error = broken(Voucher(way), files)
     assert list(error.missing) == [str(files[3])]
     assert str(error) == (
-        "1 of 4 files were not committed to by SCRIPTED; the first: SCRIPTED refused with a status that DICOM does not "
-        "define (storage commitment 0xFFFF). Its log or conformance statement says what it means."
+        "1 of 4 files were not committed to by SCRIPTED; the first: SCRIPTED did not say whether it commits to it. "
+        "Ask again, or look there."
     )
 
 

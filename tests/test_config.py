@@ -18,7 +18,7 @@ from qa_fetch.errors import ConfigError
 ARIA = '[archives.aria]\nkind = "dimse"\nae_title = "ESAPI"\nhost = "10.0.0.2"\nport = 51402\n'
 KEYS = (
     "ae_title, host, port, retrieve, root, relational, one_plan_per_series, timeout, local_ae_title, local_port, "
-    "associations, keep_open, transport, tls, ca_file, certificate_file, key_file, budget"
+    "associations, keep_open, transport, tls, ca_file, certificate_file, key_file, budget, also"
 )
 
 
@@ -70,6 +70,9 @@ def test_without_any_configuration_the_defaults_say_so():
         ("local.port", 11113, "built-in default"),
         ("local.host", "0.0.0.0", "built-in default"),
         ("local.transport", "own", "built-in default"),
+        ("local.certificate_file", None, "built-in default"),
+        ("local.key_file", None, "built-in default"),
+        ("local.ca_file", None, "built-in default"),
         ("shelf.path", config.default_shelf(), "built-in default"),
         ("shelf.settle_minutes", 10.0, "built-in default"),
     ]
@@ -439,7 +442,8 @@ def test_a_wrong_address_in_a_file_names_file_and_key(written):
                           "Did you mean default?"),
         ("zzz = 1", "zzz is not a setting; expected one of default, budget, local, shelf, archives."),
         ("local = 1", "local is 1; expected a table [local]."),
-        ('[local]\naetitle = "X"', "local.aetitle is not a setting; expected one of ae_title, port, host, transport. "
+        ('[local]\naetitle = "X"', "local.aetitle is not a setting; expected one of ae_title, port, host, transport, "
+                                   "certificate_file, key_file, ca_file. "
                                    "Did you mean ae_title?"),
         ("[shelf]\nfolder = 1", "shelf.folder is not a setting; expected one of path, settle_minutes."),
         ("archives = []", "archives is []; expected a table [archives]."),

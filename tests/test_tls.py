@@ -219,7 +219,7 @@ def test_a_peer_that_wants_tls_and_does_not_get_it_is_named(pki: Pki) -> None:
     encrypted = ("-ic", "+tls", pki.server.key, pki.server.certificate, "+cf", pki.authority.certificate)
     with ScriptedArchive() as double, Tunnel(double.port, pki.accepting(pki.server)) as tls, storescp(*encrypted) as it:
         for port in (tls.port, it.port):
-            assert str(failure(port, pki, tls=False)) == (
+            assert str(failure(port, pki, tls=False, ca_file=None)) == (
                 f"SCRIPTED: 127.0.0.1:{port} accepts connections but does not answer as a DICOM archive. "
                 "Check host and port."
             )

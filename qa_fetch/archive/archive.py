@@ -320,7 +320,7 @@ class Archive:
             raise NotFound("there is no file to send. Name files, or a folder that holds some.")
         with self._session() as fetcher:
             backend = fetcher.backend
-            if commit and not isinstance(backend, Committing):
+            if commit and not (isinstance(backend, Committing) and backend.commits):
                 raise ConfigError(f"{self.name} ({self.config.kind}) offers no storage commitment. Leave it out.")
             seconds = max(self._seconds, len(files) * 2.0)
             outcome = self._all_of(backend.store(files, Budget(seconds)), "sent to")

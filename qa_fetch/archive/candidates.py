@@ -48,7 +48,7 @@ class Candidates:
             groups, seen = self._in_range(start, high)
             session = next(self._sessions(groups, low, high), None)
             if session is not None:
-                strangers = self._unseen(session.begun, seen)
+                strangers = self._unseen(session.begun, high, seen)
                 return next(self._sessions([*groups, *strangers], low, high)) if strangers else session
         # Images without an AcquisitionDate match no range, so "there is none" needs the question without one.
         return next(self.all(low, high), None)
@@ -86,9 +86,10 @@ class Candidates:
                 groups.append(Group(max(found.upper for found in images), self._opener(images[0].row)))
         return groups, set(seen)
 
-    def _unseen(self, since: datetime, seen: set[str]) -> list[Group]:
+    def _unseen(self, since: datetime, high: Optional[datetime], seen: set[str]) -> list[Group]:
         """Series that began since then without showing an image: theirs may have no AcquisitionDate."""
-        rows = self._series({"SeriesDate": f"{since:%Y%m%d}-"})
+        until = f"{high:%Y%m%d}" if high is not None else ""
+        rows = self._series({"SeriesDate": f"{since:%Y%m%d}-{until}"})
         return [self._unopened(row) for row in rows if clean_uid(row.SeriesInstanceUID) not in seen]
 
     def _unopened(self, row: Any) -> Group:

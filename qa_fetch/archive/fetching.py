@@ -17,6 +17,7 @@ from .images import Images, Plan, plan_from
 from .plans import LONGEST_LABEL, PLAN_KEYWORDS, choose, is_uid
 from .readable import readable
 from .sessions import Image, Wanted, image
+from .when import parse_date
 
 Progress = Callable[[int, int], None]
 
@@ -198,6 +199,14 @@ class Fetcher:
         """The plan as its own header describes it."""
         self.place([plan.reference], budget)
         return plan_from(self.header(plan.uid), plan.reference, self._fetch_plan)
+
+    def recalled(self, fields: Sequence[str]) -> Plan:
+        """A plan as it was written down with an answer: nothing need be fetched for that."""
+        reference = Reference(*fields[:5])
+        label, day, approval, name, course, clock = fields[5:]
+        return Plan(
+            reference.instance, label, parse_date(day), approval, name, course, reference, clock, self._fetch_plan
+        )
 
     def plan_file(self, plan: Plan, budget: Budget) -> Path:
         """The plan's file, in a folder of its own."""

@@ -31,6 +31,12 @@ class Plan:
     time: str = field(repr=False, default="")
     fetch: Callable[[Plan], Path] = field(repr=False, compare=False, default=lambda plan: Path())
 
+    @property
+    def facts(self) -> list[str]:
+        """What an archive said of it, as it can be written down."""
+        day = f"{self.date:%Y%m%d}" if self.date else ""
+        return [self.label, day, self.approval, self.name, self.course, self.time]
+
     @cached_property
     def file(self) -> Path:
         """The plan's DICOM file."""

@@ -135,11 +135,11 @@ class Question:
     def recall(self, fetcher: Fetcher, budget: Budget) -> Optional[Images]:
         """The answer given before, if no later image could change it: then the archive is not asked at all."""
         answer = fetcher.shelf.recall(self._key())
-        if answer is None:
+        if answer is None or (answer["plan"] is not None and len(answer["plan"]) < 11):
             return None
         plan = self.plan if isinstance(self.plan, Plan) else None
         if answer["plan"] is not None and plan is None:
-            plan = fetcher.complete(_plan_of(answer["plan"]), budget)
+            plan = fetcher.recalled(answer["plan"])
         references = [Reference(*fields) for fields in answer["images"]]
         return fetcher.bring(references, budget, says=self._says(plan), plan=plan, wanted=self._wanted(plan))
 
@@ -149,7 +149,7 @@ class Question:
         if high is None or asked < max(high, session.ended) + timedelta(minutes=self.settle_minutes):
             return
         answer = {
-            "plan": _fields(plan.reference) if plan is not None else None,
+            "plan": [*_fields(plan.reference), *plan.facts] if plan is not None else None,
             "images": [_fields(found.reference) for found in session.images],
         }
         fetcher.shelf.remember(self._key(), answer)
@@ -157,11 +157,6 @@ class Question:
 
 def _fields(reference: Reference) -> list[str]:
     return [reference.study, reference.series, reference.instance, reference.sop_class, reference.patient]
-
-
-def _plan_of(fields: list[str]) -> Plan:
-    reference = Reference(*fields)
-    return Plan(uid=reference.instance, label="", date=None, approval="", reference=reference)
 
 
 def ask_until_complete(question: Question, fetcher: Fetcher, budget: Budget) -> Images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
@@ -13,6 +14,8 @@ from ..config import LOCAL, ArchiveConfig, Config
 from ..errors import ConfigError
 from ..matching import Value
 from ..shelf import Claim, Reference
+
+_log = logging.getLogger("qa_fetch.backends")
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 
@@ -89,6 +92,11 @@ class Backend(Protocol):
 class Committing(Protocol):
     """A backend whose archive can be asked to vouch for what it was sent."""
 
+    @property
+    def commits(self) -> bool:
+        """Whether it can, as it is configured."""
+        ...
+
     def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Have the archive vouch for files that it was sent; what it says of each."""
         ...
@@ -120,8 +128,13 @@ def open_backend(archive: ArchiveConfig, config: Config) -> Backend:
         return backend
     from .several import Several
 
-    others = [_alone(config.archive(name)) for name in archive["also"]]
-    return Several(backend, archive.kind, [(other.kind, open_backend(other, config)) for other in others])
+    others = []
+    for other in [_alone(config.archive(name)) for name in archive["also"]]:
+        try:
+            others.append((other.kind, open_backend(other, config)))
+        except ConfigError as error:  # a share that is not mounted today is a way that is down
+            _log.warning("%s: %s", archive.name, error)
+    return Several(backend, archive.kind, others)
 
 
 def _alone(archive: ArchiveConfig) -> ArchiveConfig:

@@ -161,7 +161,7 @@ class Server:
 
     def _serve(self, connection: socket.socket, session: _Session) -> None:
         try:
-            with contextlib.closing(self._encrypted(connection)) as channel:
+            with contextlib.closing(self._encrypted(connection, session)) as channel:
                 session.channel = channel
                 if not self._closing:
                     self._converse(channel, session)
@@ -176,15 +176,20 @@ class Server:
             with self._guard:
                 del self._serving[threading.current_thread()]
 
-    def _encrypted(self, connection: socket.socket) -> Channel:
+    def _encrypted(self, connection: socket.socket, session: _Session) -> Channel:
         connection.settimeout(self._limits.negotiation)
-        if self._tls is not None:
-            try:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            except (OSError, ValueError) as error:
-                connection.close()
-                raise Lost(f"it could not be encrypted ({type(error).__name__})") from None
-        return Channel(connection, self._limits.negotiation)
+        if self._tls is None:
+            return Channel(connection, self._limits.negotiation)
+        try:
+            connection = encrypted = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            session.channel = Channel(connection, self._limits.negotiation)  # a closing server can hang up from now on
+            if self._closing:
+                raise OSError
+            encrypted.do_handshake()
+        except (OSError, ValueError) as error:
+            connection.close()
+            raise Lost(f"it could not be encrypted ({type(error).__name__})") from None
+        return session.channel
 
     def _converse(self, channel: Channel, session: _Session) -> None:
         def choose(proposal: Proposal) -> Mapping[int, Context]:

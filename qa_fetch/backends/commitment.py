@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 from .. import part10
 from ..budget import Budget
@@ -20,7 +21,10 @@ from .wire import Association, Kind, Message, Violation
 SERVICE = "1.2.840.10008.1.20.1"
 INSTANCE = "1.2.840.10008.1.20.1.1"
 REQUEST = 1  # ActionTypeID
-_NOT_NAMED = 0xFFFF  # for an object of which the archive says nothing
+NOT_NAMED = 0xFFFF  # for an object of which the archive says nothing
+_PROCESSING_FAILURE = 0x0110
+
+_log = logging.getLogger("qa_fetch.dimse")
 
 
 class Committed(NamedTuple):
@@ -41,7 +45,7 @@ class Outcome(NamedTuple):
         """0 when the archive vouches for the object, else its reason."""
         if instance in self.failed:
             return self.failed[instance]
-        return 0 if instance in self.kept else _NOT_NAMED
+        return 0 if instance in self.kept else NOT_NAMED
 
 
 def new_transaction() -> str:
@@ -57,8 +61,8 @@ def request(transaction: str, objects: Sequence[Committed], syntax: str) -> byte
     return part10.encode(dataset, syntax)
 
 
-def read(association: Association, message: Message) -> Outcome:
-    """Read the N-EVENT-REPORT that answers a request, and acknowledge it."""
+def read(association: Association, message: Message, keep: Callable[[Outcome], None]) -> None:
+    """Read the N-EVENT-REPORT that answers a request, keep it, and then acknowledge it."""
     if message.command.kind != Kind.N_EVENT_REPORT or not message.command.has_data:
         raise Violation("something else than an event report")
     syntax = association.contexts[message.context].syntaxes[0]
@@ -66,8 +70,13 @@ def read(association: Association, message: Message) -> Outcome:
         outcome = parse(part10.decode(association.read(message), syntax))
     except BadArchive:
         raise Violation("an event report that cannot be read") from None
+    try:
+        keep(outcome)
+    except OSError as error:
+        _log.error("a report on a commitment could not be kept (%s)", error.strerror)
+        association.respond(message, _PROCESSING_FAILURE)
+        return
     association.respond(message, 0x0000)
-    return outcome
 
 
 def parse(dataset: Any) -> Outcome:
@@ -83,7 +92,7 @@ def _instance(item: Any) -> str:
 
 def _reason(item: Any) -> int:
     reason = item.get("FailureReason")
-    return int(reason) if isinstance(reason, int) and reason else _NOT_NAMED
+    return int(reason) if isinstance(reason, int) and reason else NOT_NAMED
 
 
 class Reports(Protocol):

@@ -104,7 +104,11 @@ class Connections:
             return found
         if found is not None:
             found.abort()
-        return POOL.take(self._archive, self._local, purpose) or connect(self._archive, self._local, purpose, budget)
+        idle = POOL.take(self._archive, self._local, purpose)
+        if idle is not None:
+            return idle
+        with POOL.giving_up_when_kept_waiting(self._archive):
+            return connect(self._archive, self._local, purpose, budget)
 
     def _give(self, link: Link) -> None:
         if not link.alive:

@@ -180,6 +180,11 @@ class DimseBackend:
         """Send files; each is accounted for."""
         return Sending(self._archive, self._local, self._connections).run(files, budget)
 
+    @property
+    def commits(self) -> bool:
+        """Whether the archive can be asked for commitment; pynetdicom takes reports only with a server of its own."""
+        return self._local.transport != "pynetdicom"
+
     def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Have the archive vouch for files that it was sent; what it says of each."""
         return Sending(self._archive, self._local, self._connections).commit(files, budget)

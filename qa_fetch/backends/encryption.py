@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
@@ -16,10 +17,14 @@ from . import Local
 def client_context(archive: ArchiveConfig) -> Optional[ssl.SSLContext]:
     """How to encrypt the connection to an archive; None where it is not encrypted."""
     if not archive["tls"]:
+        if archive["ca_file"] or archive["certificate_file"] or archive["key_file"]:
+            raise ConfigError(f"{archive.name} has certificates but no tls = true. Add it, or leave them out.")
         return None
     with _sentence(archive.name):
         authority = archive["ca_file"]
         context = ssl.create_default_context(cafile=str(authority) if authority else None)
+        if sys.version_info >= (3, 13):  # which else refuses certificates without key identifiers, as clinics have them
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         _prepare(context, archive["certificate_file"], archive["key_file"])
     return context
 
@@ -27,6 +32,11 @@ def client_context(archive: ArchiveConfig) -> Optional[ssl.SSLContext]:
 def server_context(local: Local) -> Optional[ssl.SSLContext]:
     """How to encrypt what comes to our own port; None where no certificate is configured."""
     if local.certificate_file is None:
+        if local.ca_file is not None or local.key_file is not None:
+            raise ConfigError(
+                "[local] has ca_file or key_file but no certificate_file, without which nothing is encrypted. "
+                "Add it, or leave them out."
+            )
         return None
     with _sentence("[local]"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

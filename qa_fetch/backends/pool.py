@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
@@ -14,6 +16,7 @@ from . import Local
 from .link import Link, Purpose
 
 _Key = tuple[object, ...]
+_KEPT_WAITING = 0.3  # seconds; archives agree on an association within a few milliseconds
 _MOST = 16  # idle associations; archives limit how many a client may have
 
 
@@ -64,6 +67,35 @@ class _Pool:
                 return
         link.release()
 
+    @contextlib.contextmanager
+    def giving_up_when_kept_waiting(self, archive: ArchiveConfig) -> Iterator[None]:
+        """A block that opens an association: an archive may serve one at a time, and wait for one that is idle here."""
+        if not self._idle_with(archive):
+            yield
+            return
+        timer = threading.Timer(_KEPT_WAITING, self._give_up, (archive,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _idle_with(self, archive: ArchiveConfig) -> list[_Idle]:
+        where = tuple(archive.options.get(name) for name in _WHERE)
+        with self._changed:
+            return [idle for idle in self._idle if idle.key[: len(where)] == where]
+
+    def _give_up(self, archive: ArchiveConfig) -> None:
+        given_up = self._idle_with(archive)
+        with self._changed:
+            given_up = [idle for idle in given_up if idle in self._idle]
+            self._idle = [idle for idle in self._idle if idle not in given_up]
+            self._changed.notify_all()
+        for idle in given_up:
+            idle.link.release()
+
     def clear(self) -> None:
         """Release every idle association now."""
         with self._changed:
@@ -96,6 +128,7 @@ def _key(archive: ArchiveConfig, local: Local, purpose: Purpose) -> _Key:
     return (*options, local.ae_title, local.transport, purpose)
 
 
+_WHERE = ("host", "port", "ae_title")
 _THAT_MATTER = ("host", "port", "ae_title", "tls", "ca_file", "certificate_file", "key_file")
 
 POOL = _Pool()

@@ -85,7 +85,8 @@ class Sockets:
     def be_patient(self, association: Any, seconds: float) -> None:
         """Let one receive or send take no longer than this: pynetdicom waits for the rest of a PDU for ever."""
         if association in self._open:
-            self._open[association].settimeout(seconds)
+            with contextlib.suppress(OSError):  # it has just ended; asking will say so
+                self._open[association].settimeout(seconds)
 
     def hang_up(self) -> None:
         """Wake the threads that wait for a peer which has stopped in the middle of something."""

@@ -66,9 +66,7 @@ def start(local: Local, route: Route, on_report: Optional[OnReport] = None) -> R
         store(association, message, route)
 
     def take_report(association: Association, message: Message) -> None:
-        outcome = commitment.read(association, message)
-        if on_report is not None:
-            on_report(outcome)
+        commitment.read(association, message, on_report or (lambda outcome: None))
 
     handlers = {Kind.C_ECHO: echo, Kind.C_STORE: store_object, Kind.N_EVENT_REPORT: take_report}
     service = Service(_choose, handlers)

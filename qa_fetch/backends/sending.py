@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Union
@@ -13,8 +14,8 @@ from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import BadArchive, ConnectionFailed, Refused
 from . import Local, Sent, receiver, standing
+from .commitment import NOT_NAMED, Arrived, Committed, Reports, new_transaction
 from .commitment import SERVICE as COMMITMENT
-from .commitment import Arrived, Committed, Reports, new_transaction
 from .connections import Connections
 from .link import Link, Outgoing, Purpose, Sentences
 from .storage import UNCOMPRESSED, VERIFICATION
@@ -61,7 +62,10 @@ class Sending:
         lost: list[str] = []
         members = self._connections.members_for(purpose, len(paths), budget)
 
+        tried: Counter[Path] = Counter()
+
         def send_one(link: Link, path: Path) -> bool:
+            tried[path] += 1
             problems[path] = self._store(link, path, budget)
             return not budget.spent
 
@@ -71,7 +75,8 @@ class Sending:
                 self._connections.share(purpose, waiting, send_one, members, budget)
             except (ConnectionFailed, Refused) as error:
                 lost.append(error.message.rstrip("."))
-            waiting = [path for path in paths if path not in problems]
+            # Last what has been tried most: it may be an object with which the archive cannot live.
+            waiting = sorted((path for path in paths if path not in problems), key=tried.__getitem__)
         late = f"it was not sent, because {budget} were over"
         return {path: problems.get(path, lost[-1] if lost else late) for path in paths}
 
@@ -91,15 +96,20 @@ class Sending:
     def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Ask the archive to vouch for files that it was sent; what it says of each."""
         objects: dict[Path, Committed] = {}
+        says: dict[Path, Sent] = {}
         for path in files:
-            with _opened(path) as outgoing:
-                objects[path] = Committed(outgoing.sop_class, outgoing.sop_instance)
-        says: list[Sent] = []
+            try:
+                with _opened(path) as outgoing:
+                    objects[path] = Committed(outgoing.sop_class, outgoing.sop_instance)
+            except (BadArchive, OSError) as error:
+                says[path] = Sent(path, _unreadable(path, error))
+        listed = list(objects)
         with self._reports(budget) as reports:
-            for start in range(0, len(files), _COMMITTED_AT_ONCE):
-                some = files[start : start + _COMMITTED_AT_ONCE]
-                says += self._commit(some, [objects[path] for path in some], reports, budget)
-        return says
+            for start in range(0, len(listed), _COMMITTED_AT_ONCE):
+                some = listed[start : start + _COMMITTED_AT_ONCE]
+                answers = self._commit(some, [objects[path] for path in some], reports, budget)
+                says.update((sent.path, sent) for sent in answers)
+        return [says[path] for path in files]
 
     def _commit(
         self, files: Sequence[Path], objects: Sequence[Committed], reports: Reports, budget: Budget
@@ -109,10 +119,12 @@ class Sending:
             Purpose((COMMITMENT,)), budget, lambda link: link.commit(transaction, objects, reports, budget)
         )
         reasons = [outcome.problem(one.sop_instance) for one in objects]
-        return [
-            Sent(path, self._says.refusal("storage commitment", reason).message.rstrip(".") if reason else "")
-            for path, reason in zip(files, reasons)
-        ]
+        return [Sent(path, self._why_not(reason)) for path, reason in zip(files, reasons)]
+
+    def _why_not(self, reason: int) -> str:
+        if reason == NOT_NAMED:
+            return f"{self._archive.name} did not say whether it commits to it. Ask again, or look there"
+        return self._says.refusal("storage commitment", reason).message.rstrip(".") if reason else ""
 
     @contextlib.contextmanager
     def _reports(self, budget: Budget) -> Iterator[Reports]:

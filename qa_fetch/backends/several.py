@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..budget import Budget
-from ..errors import ConfigError, ConnectionFailed, Refused
+from ..errors import BadArchive, ConfigError, ConnectionFailed, QAFetchError, Refused
 from ..matching import Value
 from ..shelf import Claim, Reference
 from . import Backend, Committing, Sent, Step
@@ -51,18 +51,29 @@ class Several:
 
     def retrieve(self, references: Sequence[Reference], claim: Claim, budget: Budget) -> None:
         """Bring objects by the fastest way; what it does not bring, by the next."""
-        for backend in self._fastest[:-1]:
+        problems: dict[int, QAFetchError] = {}
+        for backend in self._fastest:
             try:
                 backend.retrieve(claim.missing, claim, budget)
-            except (ConnectionFailed, Refused) as error:
-                _log.warning("%s: %s", self.name, error)
+            except (BadArchive, ConnectionFailed, Refused) as error:
+                problems[id(backend)] = error
+                if claim.failure is not None:  # ours, or an archive that contradicts itself
+                    raise
             if claim.complete or budget.spent:
-                return
-        self._fastest[-1].retrieve(claim.missing, claim, budget)
+                break
+            if backend is not self._first and id(backend) in problems:
+                _log.warning("%s: %s", self.name, problems[id(backend)])
+        if problems and not claim.complete:
+            raise problems.get(id(self._first)) or list(problems.values())[-1]
 
     def store(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Send files; each is accounted for."""
         return self._first.store(files, budget)
+
+    @property
+    def commits(self) -> bool:
+        """Whether the archive can be asked for commitment."""
+        return isinstance(self._first, Committing) and self._first.commits
 
     def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Have the archive vouch for files that it was sent; what it says of each."""

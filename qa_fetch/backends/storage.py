@@ -60,6 +60,16 @@ def is_storage(sop_class: str) -> bool:
     return sop_class.startswith(_STORAGE) or bool(sop_class and not sop_class.startswith(_DICOM))
 
 
+_ROOM = 120  # of the 128 contexts of an association
+
+
 def storage_contexts(sop_classes: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """SOP classes and transfer syntaxes with which a C-GET can bring objects of these classes, compressed or not."""
-    return [(sop_class, syntaxes) for sop_class in sop_classes for syntaxes in (UNCOMPRESSED, COMPRESSED)]
+    """SOP classes and transfer syntaxes with which a C-GET can bring objects as they are stored.
+
+    An archive accepts one syntax a context and turns objects into that: one context for each syntax, where there is
+    room for so many, lets every object come untouched.
+    """
+    classes = list(sop_classes)
+    if len(classes) * len(TRANSFER_SYNTAXES) <= _ROOM:
+        return [(sop_class, (syntax,)) for sop_class in classes for syntax in TRANSFER_SYNTAXES]
+    return [(sop_class, syntaxes) for sop_class in classes for syntaxes in (UNCOMPRESSED, COMPRESSED)]

@@ -208,13 +208,15 @@ class WireLink:
 
     def _report_here(self) -> Optional[Outcome]:
         """The report that comes over this association; None when the archive ends it, to call back with another."""
+        found: list[Outcome] = []
         try:
             with self._association.lost_for_good():
-                return commitment.read(self._association, self._association.receive())
+                commitment.read(self._association, self._association.receive(), found.append)
         except Violation:
             raise
         except Lost:
             return None
+        return found[0]
 
     def _fitting(self, sop_class: str, transfer_syntax: str) -> Optional[tuple[int, str]]:
         """The context for an object as it is, else one into whose encoding it can be turned."""
@@ -315,17 +317,19 @@ def connect(archive: ArchiveConfig, local: Local, purpose: Purpose, budget: Budg
         raise says.broken_off() from None
     except Lost as error:
         _log.info("%s: no association: %s", archive.name, error)
+        if archive["tls"] and type(error) is Lost:  # TLS 1.3: only now a server says that it wants a certificate
+            raise says.not_encrypted(error) from None
         raise says.no_archive() from None
     _log.info("%s: association opened", archive.name)
     return WireLink(association, purpose, archive, local, time.perf_counter() - began)
 
 
 def _connected(archive: ArchiveConfig, says: Sentences, patience: float) -> socket.socket:
+    context = client_context(archive)  # before there is a connection that somebody would have to close
     try:
         connection = reach(archive["host"], archive["port"], patience)
     except ConnectionFailed as error:
         raise says.named(error) from None
-    context = client_context(archive)
     if context is None:
         return connection
     try:

@@ -96,6 +96,7 @@ class Draft:
         self._mapped: Optional[mmap.mmap] = None
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         self._file: Optional[int] = os.open(path, flags, mode)
+        self._crc32: Optional[int] = None
         self._size = 0  # of what is in the file
         self._written = False
         self._named = False
@@ -153,8 +154,10 @@ class Draft:
 
     def crc32(self) -> int:
         """The checksum of the whole file; other threads can run meanwhile."""
+        if self._crc32 is not None:
+            return self._crc32
         content = self._content
-        if len(content) <= _MAPPED:
+        if len(content) <= _MAPPED or not hasattr(os, "pread"):
             return zlib.crc32(content)
         crc32 = 0
         for at in range(0, len(content), 1 << 20):  # pages that were looked at count as memory of ours
@@ -191,6 +194,7 @@ class Draft:
         if flush or os.name == "nt":  # which renames no open file, so that it cannot be flushed later
             os.fsync(self._descriptor)
         if os.name == "nt":
+            self._crc32 = self.crc32()
             self.close()
         os.replace(self.path, target)  # noqa: PTH105 - a Path made of each costs more than the call
         self._named = True

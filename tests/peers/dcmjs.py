@@ -1,10 +1,7 @@
 """dcmjs-dimse, a DICOM implementation in JavaScript that shares no code with ours: as an archive and as a client.
 
-What it does (0.3.3):
-
-- It reads every object and encodes it anew with its own encoder, so that what is compared byte for byte is what it put
-  on the wire or took from there: both are kept beside it, one file an object, ``<UID>@<transfer syntax>``.
-- It gives no answer to role selection; a C-GET works nevertheless.
+It reads every object and encodes it anew with its own encoder, so that what is compared byte for byte is what it put
+on the wire or took from there: both are kept beside it, one file an object, ``<UID>@<transfer syntax>``.
 """
 
 from __future__ import annotations

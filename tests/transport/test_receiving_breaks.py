@@ -70,8 +70,6 @@ def _end(raw: Raw, how: str) -> None:
 @pytest.mark.parametrize("how", ENDS)
 def test_an_object_that_breaks_off_anywhere_is_not_kept(receiving: Any, transport: str, how: str) -> None:
     """At every boundary of its messages, and in the middle of them; and the next sender gets through each time."""
-    if transport == "pynetdicom" and how == "half a close":
-        pytest.skip("pynetdicom does not notice it")
     with receiving(transport) as it:
         for where, said in STOPS.items():
             if how in ("an abort", "a release") and where.startswith(("in ", "before")):
@@ -88,8 +86,6 @@ def test_an_object_that_breaks_off_anywhere_is_not_kept(receiving: Any, transpor
 @pytest.mark.parametrize("how", ["a reset", "a close", "half a close"])
 def test_a_negotiation_that_breaks_off_is_forgotten(receiving: Any, transport: str, how: str, cut: int) -> None:
     """A peer that gives up before it is answered."""
-    if transport == "pynetdicom" and how == "half a close":
-        pytest.skip("pynetdicom does not notice it")
     with receiving(transport) as it:
         with Raw(it.port) as raw:
             raw.send(_OPENING[:cut])

@@ -177,8 +177,6 @@ def test_nasty_bytes_in_an_association_end_it(receiving: Any, transport: str) ->
 @pytest.mark.parametrize("name", WRONG_BEGINNING)
 def test_nasty_beginnings_are_turned_away(receiving: Any, transport: str, name: str) -> None:
     """A port scanner, a browser, a broken device."""
-    if transport == "pynetdicom" and name in PYNETDICOMS_OWN:
-        pytest.skip("an exception in a thread of pynetdicom's")
     with receiving(transport) as it:
         _rudely(it.port, WRONG_BEGINNING[name], transport)
         it.kept_nothing_else()
@@ -313,8 +311,6 @@ def test_a_large_object_is_not_held_in_memory(receiving: Any) -> None:
 @pytest.mark.parametrize("announced", [1, 7, 12, 100, 0])
 def test_a_peer_that_announces_a_strange_pdu_size_is_answered(receiving: Any, transport: str, announced: int) -> None:
     """0 means any size; what is too small for a message's head is a fault of the peer's, which is answered anyway."""
-    if transport == "pynetdicom" and 0 < announced < 12:
-        pytest.skip("pynetdicom goes round and round for such a peer")
     with receiving(transport) as it:
         with Sender(it.port, largest=announced) as sender:
             assert sender.store("1.2.1") == 0x0000

@@ -18,7 +18,7 @@ import pytest
 from peers.course import PATIENT, Course
 from peers.doubles import ScriptedArchive
 from peers.process import LOOPBACK, free_port
-from raw_pdus import EXPLICIT, an_object, message_bytes, store_rq
+from raw_pdus import EXPLICIT, RT_IMAGE, an_object, message_bytes, store_rq
 from raw_sender import STORE, Gone, Raw, Sender
 
 from qa_fetch import Archive, part10
@@ -159,7 +159,7 @@ def test_requests_that_come_and_go_cost_the_standing_receiver_no_object(tmp_path
         def ask() -> None:
             try:
                 for _ in range(150):
-                    incoming = standing._route("1.2", "1.2.1", EXPLICIT)
+                    incoming = standing._route(RT_IMAGE, "1.2.1", EXPLICIT)
                     assert incoming is not None
                     incoming.write([an_object("1.2.1")])
                     assert incoming.finish() is Taken.KEPT
