@@ -14,7 +14,7 @@ from .uids import (
     clean_uid,
     file_stem,
 )
-from .walking import Buffer, Identity, check, walk
+from .walking import Buffer, Identity, check, check_beginning, walk
 
 __all__ = [
     "DEFLATED",
@@ -27,6 +27,7 @@ __all__ = [
     "Identity",
     "Part10",
     "check",
+    "check_beginning",
     "clean_uid",
     "decode",
     "encode",

@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from mmap import mmap
-from typing import NamedTuple, Union
+from typing import NamedTuple, Optional, Union
 
 from ..errors import BadArchive
 from .uids import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, clean_uid
@@ -135,13 +135,30 @@ def check(data: Buffer, transfer_syntax: str) -> Identity:
     return Identity(found["sop_class"], found["sop_instance"], found.get("study", ""), found.get("series", ""))
 
 
-def _identity(walker: Walker, encoding: _Encoding) -> dict[str, str]:
+def check_beginning(beginning: Buffer, length: int, transfer_syntax: str) -> Optional[Identity]:
+    """The same for a data set of this length of which only the beginning is at hand; None where that does not suffice.
+
+    It does where the last element, the pixels of an image, begins within it and says its own length.
+    """
+    if transfer_syntax == DEFLATED:
+        return None
+    try:
+        found = _identity(
+            Walker(memoryview(beginning)), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING), length
+        )
+        return Identity(**found) if len(found) == len(_IDENTITY_TAGS) and all(found.values()) else None
+    except Broken:
+        return None
+
+
+def _identity(walker: Walker, encoding: _Encoding, length: Optional[int] = None) -> dict[str, str]:
     """The UIDs at the top level of a data set that is walked to its end.
 
     Every object that arrives comes this way, so the common case (a known length) is spelt out here instead of being
     asked of the walker: 25 instead of 90 microseconds for a header of 60 elements.
     """
-    data, end, at = walker.data, len(walker.data), 0
+    data, at = walker.data, 0
+    end = len(data) if length is None else length
     explicit, head, long = encoding.explicit, encoding.head.unpack_from, encoding.long.unpack_from
     found: dict[str, str] = {}
     try:
@@ -161,6 +178,8 @@ def _identity(walker: Walker, encoding: _Encoding) -> dict[str, str]:
             elif at > end:
                 raise Broken(_CUT_SHORT)
             if (group, number) in _IDENTITY_TAGS:
+                if at > len(data):
+                    raise Broken(_CUT_SHORT)
                 found[_IDENTITY_TAGS[group, number]] = clean_uid(bytes(data[start:at]).decode("ascii", "replace"))
     except struct.error:
         raise Broken(_CUT_SHORT) from None

@@ -17,7 +17,7 @@ from ..errors import BadArchive
 
 Piece = Union[bytes, bytearray, memoryview]
 
-_MAPPED = 1 << 25  # bytes of a file that may be looked at as if they were memory
+_BLOCK = 1 << 20  # bytes that are read again at a time
 _SMALL = 1 << 16  # bytes of a file that is written in one go, since each system call costs as much as copying it
 _AT_ONCE = 512  # pieces per system call; Linux takes 1024
 
@@ -93,6 +93,7 @@ class Draft:
         header = part10.file_meta(sop_class, instance, transfer_syntax)
         self._start = len(header)
         self._held: Optional[bytearray] = bytearray(header)  # the whole file, as long as it is small
+        self._beginning = b""
         self._mapped: Optional[mmap.mmap] = None
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         self._file: Optional[int] = os.open(path, flags, mode)
@@ -111,6 +112,7 @@ class Draft:
                 return
             pieces = [bytes(self._held), *pieces]
             self._held = None
+            self._beginning = _first(pieces)[self._start :]
         for start in range(0, len(pieces), _AT_ONCE):
             self._size += _write(self._descriptor, pieces[start : start + _AT_ONCE])
 
@@ -136,10 +138,13 @@ class Draft:
     def identity(self) -> part10.Identity:
         """What the object says it is, from a walk over the data set from end to end."""
         if self._identity is None:
-            content = self._content
-            if len(content) <= self._start:
+            length = len(self) - self._start
+            if length <= 0:
                 raise BadArchive("an object arrived without any data. Fetch or export it again.")
-            self._identity = part10.check(memoryview(content)[self._start :], self.transfer_syntax)
+            if self._held is None:
+                self._identity = part10.check_beginning(self._beginning, length, self.transfer_syntax)
+            if self._identity is None:
+                self._identity = part10.check(memoryview(self._content)[self._start :], self.transfer_syntax)
         return self._identity
 
     def checked(self) -> part10.Identity:
@@ -156,12 +161,15 @@ class Draft:
         """The checksum of the whole file; other threads can run meanwhile."""
         if self._crc32 is not None:
             return self._crc32
-        content = self._content
-        if len(content) <= _MAPPED or not hasattr(os, "pread"):
-            return zlib.crc32(content)
-        crc32 = 0
-        for at in range(0, len(content), 1 << 20):  # pages that were looked at count as memory of ours
-            crc32 = zlib.crc32(os.pread(self._descriptor, 1 << 20, at), crc32)
+        if self._held is not None:
+            return zlib.crc32(self._held)
+        if not hasattr(os, "preadv"):
+            return zlib.crc32(self._content)
+        # Not through a mapping: its pages would count as memory of ours, and unmapping them stops the other threads.
+        crc32, block = 0, memoryview(bytearray(min(len(self), _BLOCK)))
+        for at in range(0, len(self), _BLOCK):
+            read = os.preadv(self._descriptor, [block], at)
+            crc32 = zlib.crc32(block[:read], crc32)
         return crc32
 
     def same_as(self, path: Union[str, Path]) -> bool:
@@ -221,6 +229,16 @@ class Draft:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _first(pieces: Sequence[Piece]) -> bytes:
+    """What a file begins with: enough for the elements before an image's pixels."""
+    found = bytearray()
+    for piece in pieces:
+        found += piece[: _SMALL - len(found)]
+        if len(found) == _SMALL:
+            break
+    return bytes(found)
 
 
 def _write(descriptor: int, pieces: Sequence[Piece]) -> int:

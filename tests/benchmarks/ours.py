@@ -48,7 +48,7 @@ def transport(address: str, fields: _Fields, references: Sequence[Sequence[str]]
     backend = open_backend(archive.config, config)
     try:
         budget = Budget(_SECONDS)
-        with place.claim(wanted, budget) as claim:
+        with place.claim(wanted, budget, whole_series=True) as claim:
             backend.retrieve(claim.missing, claim, budget)
             left = len(claim.missing)
     finally:
