@@ -354,7 +354,8 @@ def test_send_accounts_for_every_file(run: Any, double: ScriptedArchive, course:
     total = len(course.datasets) + 1
     assert ran.code == 1
     assert ran.err == (
-        f"qa-fetch: 1 of {total} files were not sent to aria; the first: note.txt is not a readable DICOM file.\n"
+        f"qa-fetch: 1 of {total} files were not sent to aria; the first: note.txt is not a DICOM Part-10 file. "
+        "Leave it out, or convert it first.\n"
     )
     assert [row for row in ran.rows if "note.txt" in row[0]] != []
     ran = run("send", "aria", "note.txt", "--json")

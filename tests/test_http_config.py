@@ -88,7 +88,7 @@ def test_settings_are_shown_with_their_origins_and_without_secrets() -> None:
     assert refused(Config([]).archive, kind="orthanc", url="http://h", password="geheim") == (
         "arguments: password is not a setting of a orthanc archive; expected one of url, user, password_env, "
         "password_file, token_env, token_file, ca_file, certificate_file, key_file, one_plan_per_series, timeout, "
-        "budget. Did you mean password_env?"
+        "budget, also. Did you mean password_env?"
     )
 
 

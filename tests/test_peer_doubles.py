@@ -32,7 +32,7 @@ from peers.wire import Association
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
-from qa_fetch import part10
+from qa_fetch import BadArchive, part10
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +320,7 @@ def test_a_double_sends_damaged_objects(course: Course, receiver: Received) -> N
         receiver.clear()
         peer.lies = Lies(delay=GENTLE, truncated=True)
         assert move(peer, **newest(course)).completed == 6
-        with pytest.raises(part10.BadArchive, match="cut short"):
+        with pytest.raises(BadArchive, match="cut short"):
             part10.check(*receiver.data[0])
         assert all(part10.check(*data).sop_instance in six(course) for data in receiver.data[1:])
 
