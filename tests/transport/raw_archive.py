@@ -83,9 +83,13 @@ class Served(Raw):
                 if parsed and (control & 3 == 2 or parsed[DATA_TYPE] == struct.pack("<H", NO_DATA)):
                     return context, parsed, data
 
-    def context_of(self, sop_class: str) -> int:
-        """The number of a proposed context."""
-        return next(number for number, (abstract, _) in self.proposed.items() if abstract == sop_class)
+    def context_of(self, sop_class: str, syntax: str = IMPLICIT) -> int:
+        """The number of a context that was proposed for this class with this transfer syntax among others."""
+        return next(
+            number
+            for number, (abstract, syntaxes) in self.proposed.items()
+            if abstract == sop_class and syntax in syntaxes
+        )
 
 
 def _items(body: bytes) -> Sequence[tuple[int, bytes]]:
