@@ -60,8 +60,7 @@ class Sending:
     def _send(self, purpose: Purpose, paths: Sequence[Path], budget: Budget) -> dict[Path, str]:
         problems: dict[Path, str] = {}
         lost: list[str] = []
-        members = self._connections.members_for(purpose, len(paths), budget)
-
+        self._connections.open(purpose, budget)  # an archive that wants no association at all is named at once
         tried: Counter[Path] = Counter()
 
         def send_one(link: Link, path: Path) -> bool:
@@ -72,7 +71,8 @@ class Sending:
         waiting = list(paths)
         while waiting and len(lost) < _LOST_TOO_OFTEN and not budget.spent:
             try:
-                self._connections.share(purpose, waiting, send_one, members, budget)
+                # One at a time: DCMTK's dcmqrscp mixes up objects that are stored over several associations at once.
+                self._connections.share(purpose, waiting, send_one, 1, budget)
             except (ConnectionFailed, Refused) as error:
                 lost.append(error.message.rstrip("."))
             # Last what has been tried most: it may be an object with which the archive cannot live.
