@@ -207,16 +207,21 @@ def resolve(host: str, port: int) -> str:
     try:
         return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
     except socket.gaierror:
-        raise ConnectionFailed(
-            f"the host name {host} cannot be resolved. Correct host, or ask for a DNS entry.", retriable=False
-        ) from None
+        raise _unknown(host) from None
+
+
+def _unknown(host: str) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"the host name {host} cannot be resolved. Correct host, or ask for a DNS entry.", retriable=False
+    )
 
 
 def reach(host: str, port: int, timeout: float) -> socket.socket:
     """A TCP connection; a clear line when nothing listens there or a firewall is in the way."""
-    resolve(host, port)
     try:
         return socket.create_connection((host, port), timeout=max(0.1, timeout))
+    except socket.gaierror:
+        raise _unknown(host) from None
     except (TimeoutError, socket.timeout):
         raise ConnectionFailed(
             f"{host} does not answer on port {port}. Check the address, and that the firewall between lets it through."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Union
 
@@ -61,26 +62,19 @@ class Sending:
         problems: dict[Path, str] = {}
         lost: list[str] = []
         self._connections.open(purpose, budget)  # an archive that wants no association at all is named at once
-        tried: Counter[Path] = Counter()
-
-        def send_one(link: Link, path: Path) -> bool:
-            tried[path] += 1
-            problems[path] = self._store(link, path, budget)
-            return not budget.spent
-
-        waiting = list(paths)
+        waiting = deque(paths)
+        # Over one association: DCMTK's dcmqrscp mixes up objects that are stored over several at once.
         while waiting and len(lost) < _LOST_TOO_OFTEN and not budget.spent:
+            path = waiting.popleft()
             try:
-                # One at a time: DCMTK's dcmqrscp mixes up objects that are stored over several associations at once.
-                self._connections.share(purpose, waiting, send_one, 1, budget)
+                problems[path] = self._connections.run(purpose, budget, partial(self._store, path, budget))
             except (ConnectionFailed, Refused) as error:
                 lost.append(error.message.rstrip("."))
-            # Last what has been tried most: it may be an object with which the archive cannot live.
-            waiting = sorted((path for path in paths if path not in problems), key=tried.__getitem__)
+                waiting.append(path)  # the last to be tried again: the archive may not be able to live with it
         late = f"it was not sent, because {budget} were over"
         return {path: problems.get(path, lost[-1] if lost else late) for path in paths}
 
-    def _store(self, link: Link, path: Path, budget: Budget) -> str:
+    def _store(self, path: Path, budget: Budget, link: Link) -> str:
         """Send one file; what went wrong with it, if anything did."""
         try:
             with _opened(path) as outgoing:

@@ -115,7 +115,8 @@ class Claim:
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self._hand_over()
+        if self._unsettled:
+            self._hand_over()
         self._settler.finish()
         self._release()
         if error is None and self.failure is not None:
