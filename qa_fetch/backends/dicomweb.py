@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ..budget import Budget
 from ..config import ArchiveConfig
-from ..errors import BadArchive, ConfigError, QAFetchError, Refused
+from ..errors import BadArchive, QAFetchError, Refused
 from ..matching import Value, matches, query
 from ..part10 import clean_uid
 from ..shelf import Claim, Reference
@@ -21,7 +21,7 @@ from .http.arrival import receive
 from .http.client import Answer, Client, log, no_objects
 from .http.multipart import Multipart, Whole
 from .http.steps import steps
-from .levels import UNIQUE, above, check_level, chosen, completed, group_by_series, only
+from .levels import UNIQUE, above, anchored, check_level, chosen, completed, group_by_series, only, require_anchor
 
 _OBJECTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _FEW = 4  # objects of a series that are asked for one by one without asking how many it has
@@ -57,7 +57,7 @@ class DicomWebBackend:
             return chosen(self._ask(level, keys, returned, budget) or (), level, keys)
         if self.relational:
             found = self._across(level, keys, returned, budget)
-            if found or (found is not None and (self._learned.relational or not _anchored(keys))):
+            if found or (found is not None and (self._learned.relational or not anchored(keys))):
                 self._learned.relational = True if found else self._learned.relational
                 return found
         rows = self._walk(level, keys, returned, budget)
@@ -72,7 +72,7 @@ class DicomWebBackend:
         try:
             rows = self._ask(level, keys, returned, budget)
         except Refused as error:
-            if error.status not in _CANNOT or not _anchored(keys):
+            if error.status not in _CANNOT or not anchored(keys):
                 raise
             return None
         return chosen(rows, level, keys) if rows is not None else None
@@ -111,11 +111,7 @@ class DicomWebBackend:
 
     def _walk(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """The hierarchical way: each level on its own, below each entity found above."""
-        if not _anchored(keys):
-            raise ConfigError(
-                f"{self.name} looks for nothing below its studies unless it is told where. "
-                "Give PatientID or StudyInstanceUID as well."
-            )
+        require_anchor(self.name, keys)
         parents: list[Any] = []
         for step in (*above(level), level):
             if step == "PATIENT":
@@ -248,8 +244,3 @@ def _address(*uids: str) -> str:
 def _boundary(answer: Answer) -> str:
     found = str(answer.headers.get_boundary() or "")
     return found if found.isascii() and found.isprintable() and len(found) <= 200 else ""
-
-
-def _anchored(keys: Mapping[str, Value]) -> bool:
-    """Whether the keys say whose objects, or of which study."""
-    return bool(only("PATIENT", keys) or only("STUDY", keys))

@@ -8,13 +8,13 @@ from typing import Any, Callable, Optional
 
 from ..budget import Budget
 from ..config import ArchiveConfig
-from ..errors import ConfigError, Refused
+from ..errors import Refused
 from ..matching import Value, matches, query
 from ..shelf import Claim, Reference
 from . import Local, Sent, Step
 from .connections import Connections
 from .diagnosis import steps
-from .levels import UNIQUE, above, check_level, chosen, completed, only
+from .levels import UNIQUE, above, check_level, chosen, completed, only, require_anchor
 from .link import Link, Purpose
 from .retrieval import Retrieval
 from .sending import Sending
@@ -139,11 +139,7 @@ class DimseBackend:
 
     def _walk(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """The hierarchical way: each level on its own, below each entity found above."""
-        if not only("PATIENT", keys) and not only("STUDY", keys):
-            raise ConfigError(
-                f"{self.name} looks for nothing below its studies unless it is told where. "
-                "Give PatientID or StudyInstanceUID as well."
-            )
+        require_anchor(self.name, keys)
         parents: list[Any] = [query(level, {})]
         del parents[0].QueryRetrieveLevel
         for step in (*above(level), level):

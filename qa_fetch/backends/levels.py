@@ -61,6 +61,20 @@ def only(level: str, keywords: Iterable[str]) -> list[str]:
     return [keyword for keyword in keywords if level_of(keyword) == level]
 
 
+def anchored(keys: Iterable[str]) -> bool:
+    """Whether keys say whose objects, or of which study."""
+    return bool(only("PATIENT", keys) or only("STUDY", keys))
+
+
+def require_anchor(archive: str, keys: Iterable[str]) -> None:
+    """Refuse to walk through all that an archive has."""
+    if not anchored(keys):
+        raise ConfigError(
+            f"{archive} looks for nothing below its studies unless it is told where. "
+            "Give PatientID or StudyInstanceUID as well."
+        )
+
+
 def chosen(rows: Iterable[Any], level: str, keys: Mapping[str, Value], *, whole: bool = False) -> list[Any]:
     """One row per entity, in the order in which they came, without those that provably do not fit the keys.
 

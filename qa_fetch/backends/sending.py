@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Union
@@ -19,12 +19,11 @@ from .commitment import NOT_NAMED, Arrived, Committed, Reports, new_transaction
 from .commitment import SERVICE as COMMITMENT
 from .connections import Connections
 from .link import Link, Outgoing, Purpose, Sentences
-from .storage import UNCOMPRESSED, VERIFICATION
+from .storage import VERIFICATION, outgoing_contexts
 from .wire import Source
 
 _KINDS_AT_ONCE = 60  # an association has room for 128 contexts, and a kind may need two
 _MAPPED = 1 << 25  # bytes of a file that are sent as if they were memory
-_PLAIN = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)
 
 _COMMITTED_AT_ONCE = 1000
 _LOST_TOO_OFTEN = 3  # connections; an archive that breaks off so often takes nothing now
@@ -55,7 +54,7 @@ class Sending:
         for start in range(0, len(listed), _KINDS_AT_ONCE):
             some = listed[start : start + _KINDS_AT_ONCE]
             paths = [path for kind in some for path in kinds[kind]]
-            problems.update(self._send(Purpose((VERIFICATION,), sending=_contexts(some)), paths, budget))
+            problems.update(self._send(Purpose((VERIFICATION,), sending=tuple(outgoing_contexts(some))), paths, budget))
         return [Sent(path, problems[path]) for path in files]
 
     def _send(self, purpose: Purpose, paths: Sequence[Path], budget: Budget) -> dict[Path, str]:
@@ -163,13 +162,3 @@ class _OnDisk:
         first, last, _ = part.indices(self._length)
         self._file.seek(self._start + first)
         return self._file.read(last - first)
-
-
-def _contexts(kinds: Iterable[_Kind]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """A context for each sort of object as it is stored, and a second one where it can be turned into another."""
-    contexts: dict[tuple[str, tuple[str, ...]], None] = {}
-    for sop_class, syntax in kinds:
-        contexts[sop_class, (syntax,)] = None
-        if syntax in UNCOMPRESSED:
-            contexts[sop_class, tuple(plain for plain in _PLAIN if plain != syntax)] = None
-    return tuple(contexts)

@@ -9,6 +9,7 @@ from pydicom.uid import UID
 from .. import part10
 
 VERIFICATION = "1.2.840.10008.1.1"
+PLAIN = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)  # what objects can be turned into, and questions are put in
 UNCOMPRESSED = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE, part10.DEFLATED, part10.EXPLICIT_BIG)
 _COMPRESSED = (
     "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
@@ -73,3 +74,18 @@ def storage_contexts(sop_classes: Iterable[str]) -> list[tuple[str, tuple[str, .
     if len(classes) * len(TRANSFER_SYNTAXES) <= _ROOM:
         return [(sop_class, (syntax,)) for sop_class in classes for syntax in TRANSFER_SYNTAXES]
     return [(sop_class, syntaxes) for sop_class in classes for syntaxes in (UNCOMPRESSED, COMPRESSED)]
+
+
+def fitting(transfer_syntax: str) -> tuple[str, ...]:
+    """The encodings in which an object that is stored like this can be sent, the untouched one first."""
+    return (transfer_syntax, *(PLAIN if transfer_syntax in UNCOMPRESSED else ()))
+
+
+def outgoing_contexts(kinds: Iterable[tuple[str, str]]) -> list[tuple[str, tuple[str, ...]]]:
+    """A context for each sort of object as it is stored, and a second one where it can be turned into another."""
+    contexts: dict[tuple[str, tuple[str, ...]], None] = {}
+    for sop_class, syntax in kinds:
+        contexts[sop_class, (syntax,)] = None
+        if syntax in UNCOMPRESSED:
+            contexts[sop_class, tuple(plain for plain in PLAIN if plain != syntax)] = None
+    return list(contexts)

@@ -18,7 +18,7 @@ from . import Local, commitment
 from .commitment import Committed, Outcome, Reports
 from .encryption import client_context
 from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
-from .storage import UNCOMPRESSED, VERIFICATION, storage_contexts
+from .storage import PLAIN, VERIFICATION, fitting, storage_contexts
 from .storing import store
 from .wire import (
     Aborted,
@@ -38,7 +38,6 @@ from .wire import (
 
 _log = logging.getLogger("qa_fetch.dimse")
 
-_QUERY_SYNTAXES = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)
 _RESPONSE = 0x8000
 _MEDIUM = 0
 
@@ -225,8 +224,7 @@ class WireLink:
             for number, context in self._association.contexts.items()
             if context.abstract == sop_class
         }
-        wanted = (transfer_syntax, *(_QUERY_SYNTAXES if transfer_syntax in UNCOMPRESSED else ()))
-        return next(((offered[syntax], syntax) for syntax in wanted if syntax in offered), None)
+        return next(((offered[syntax], syntax) for syntax in fitting(transfer_syntax) if syntax in offered), None)
 
     # --- how each of them speaks
 
@@ -303,7 +301,7 @@ class WireLink:
 def connect(archive: ArchiveConfig, local: Local, purpose: Purpose, budget: Budget) -> WireLink:
     """Open an association."""
     says = Sentences(archive, local)
-    contexts = [Context(service, _QUERY_SYNTAXES) for service in purpose.services]
+    contexts = [Context(service, PLAIN) for service in purpose.services]
     contexts += [Context(*context) for context in (*storage_contexts(purpose.receiving), *purpose.sending)]
     proposal = Proposal.of(archive["ae_title"], local.ae_title, contexts, purpose.receiving)
     patience = max(0.1, budget.at_most(archive["timeout"]))

@@ -11,7 +11,7 @@ from django.db.models import Count
 
 from .. import part10
 from ..backends.acceptor import check_called
-from ..backends.storage import VERIFICATION, is_storage
+from ..backends.storage import PLAIN, VERIFICATION, is_storage
 from ..backends.wire import Context, Proposal, Rejected
 from .models import Instance
 from .options import NodeOptions
@@ -27,7 +27,6 @@ QUERY_RETRIEVE = {
     "1.2.840.10008.5.1.4.1.2.2.2": ("move", "study"),
     "1.2.840.10008.5.1.4.1.2.2.3": ("get", "study"),
 }
-PLAIN = (part10.EXPLICIT_LITTLE, part10.IMPLICIT_LITTLE)
 _DICOM = part10.IMPLICIT_LITTLE  # the UIDs of all other transfer syntaxes of DICOM begin with it
 _PACKED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")  # deflated JPIP, whose data sets cannot be walked
 _UNKNOWN_CALLER = Rejected(1, 1, 3)

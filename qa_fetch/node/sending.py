@@ -6,18 +6,17 @@ import contextlib
 import logging
 import math
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Callable, Optional, Union
 
 from .. import part10
-from ..backends.storage import UNCOMPRESSED
+from ..backends.storage import fitting, outgoing_contexts
 from ..backends.wire import Association, Context, Element, Kind, Lost, Message, Proposal, Rejected, Source, Violation
 from ..backends.wire.command import RESPONSE
 from ..budget import Budget
 from ..errors import BadArchive
 from .models import Instance
-from .negotiation import PLAIN
 
 LOG = logging.getLogger("qa_fetch.node")
 
@@ -116,7 +115,7 @@ class Sender:
 
     def _fitting(self, sop_class: str, stored: str) -> Optional[tuple[int, str]]:
         """The context for an object as it is stored, else one into whose encoding it can be turned."""
-        for syntax in (stored, *(PLAIN if stored in UNCOMPRESSED else ())):
+        for syntax in fitting(stored):
             if (sop_class, syntax) in self._numbers:
                 return self._numbers[sop_class, syntax], syntax
         if (sop_class, stored) not in self._unfit:
@@ -196,7 +195,7 @@ class Destination:
             return
         try:
             self._connection = socket.create_connection(self._address, _CONNECTING)
-            proposal = Proposal.of(*self._titles, _contexts(self._proposed))
+            proposal = Proposal.of(*self._titles, [Context(*context) for context in outgoing_contexts(self._proposed)])
             self._association = Association.request(self._connection, proposal, _CONNECTING)
             self._sender = self._sender_for(self._association)
         except (OSError, Lost) as error:
@@ -212,13 +211,3 @@ def _checked(content: part10.Part10, row: Instance) -> memoryview:
     if content.transfer_syntax != row.TransferSyntaxUID or len(content.dataset) != row.size:
         raise BadArchive("its file is not what was stored. Restore the node's folder from a backup.")
     return content.dataset
-
-
-def _contexts(kinds: Iterable[_Kind]) -> list[Context]:
-    """A context for each kind of object as it is stored, and a second one where it can be turned into another."""
-    contexts: dict[Context, None] = {}
-    for sop_class, syntax in kinds:
-        contexts[Context(sop_class, (syntax,))] = None
-        if syntax in UNCOMPRESSED:
-            contexts[Context(sop_class, tuple(plain for plain in PLAIN if plain != syntax))] = None
-    return list(contexts)

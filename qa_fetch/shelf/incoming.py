@@ -210,7 +210,7 @@ class Draft:
     def settle(self, target: Union[str, Path]) -> os.stat_result:
         """Wait until a file that has its name is on the disk itself, and close it; its size and time."""
         if self._file is None:
-            return os.stat(target)  # noqa: PTH116
+            return os.stat(target)  # noqa: PTH116 - and here
         try:
             os.fsync(self._file)
             return os.fstat(self._file)
