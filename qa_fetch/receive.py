@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 from . import part10
 from .backends import Local
 from .config import LOCAL, Config
-from .errors import ConfigError, Incomplete
-from .shelf import Draft, Incoming, Piece, Taken
+from .errors import ConfigError
+from .shelf import Drafted, Incoming, Taken
 from .shelf.disk import flush_folder
 
 
@@ -82,40 +80,25 @@ class _Inbox:
         return _Kept(self._folder, self._one_at_a_time, (sop_class, instance, transfer_syntax))
 
 
-class _Kept:
+class _Kept(Drafted):
     """An object that arrives unasked; it is on the disk before the sender is told that it is kept."""
 
     def __init__(self, folder: Path, one_at_a_time: threading.Lock, announced: tuple[str, str, str]) -> None:
         self._folder = folder
         self._one_at_a_time = one_at_a_time
-        with self._sentences():
-            self._draft = Draft(folder / f".{uuid.uuid4().hex}.part", *announced)
-
-    def write(self, pieces: Sequence[Piece]) -> None:
-        """Take more of the encoded data set."""
-        with self._sentences():
-            self._draft.write(pieces)
+        super().__init__(
+            folder / f".{uuid.uuid4().hex}.part",
+            announced,
+            f"an object could not be written to {folder} ({{}}). Free space or check permissions.",
+        )
 
     def finish(self) -> Taken:
         """Keep it under its UID; a file that is there already stays."""
-        target = self._folder / f"{part10.file_stem(self._draft.checked().sop_instance)}.dcm"
-        with self._sentences(), self._one_at_a_time:  # two may come under one UID at once
+        target = self._folder / f"{part10.file_stem(self.draft.checked().sop_instance)}.dcm"
+        with self.told(), self._one_at_a_time:  # two may come under one UID at once
             if target.exists():
-                return Taken.REPEATED if self._draft.same_as(target) else Taken.UNWANTED
-            self._draft.become(target, flush=True)
-            self._draft.close()
+                return Taken.REPEATED if self.draft.same_as(target) else Taken.UNWANTED
+            self.draft.become(target, flush=True)
+            self.draft.close()
             flush_folder(self._folder)
         return Taken.KEPT
-
-    def discard(self) -> None:
-        """Forget it, unless it is kept."""
-        self._draft.discard()
-
-    @contextlib.contextmanager
-    def _sentences(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise Incomplete(
-                f"an object could not be written to {self._folder} ({error.strerror}). Free space or check permissions."
-            ) from error

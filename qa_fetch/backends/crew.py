@@ -75,7 +75,7 @@ class Crew(Generic[_Job]):
             helper.start()
         try:
             self._work_off()
-        except BaseException:
+        except BaseException:  # an interrupt too: the helpers must not go on with what nobody waits for
             self._ended.set()
             raise
         finally:

@@ -135,4 +135,4 @@ POOL = _Pool()
 atexit.register(POOL.clear)
 if hasattr(os, "register_at_fork"):
     # What the parent has open stays the parent's; a thread of the parent may have held the lock.
-    os.register_at_fork(after_in_child=POOL.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=POOL.__init__)  # type: ignore[misc]  # begins anew, in its place

@@ -17,8 +17,8 @@ from typing import Optional
 
 from .. import part10
 from ..budget import Budget
-from ..errors import ConnectionFailed, Incomplete, QAFetchError
-from ..shelf import Claim, Draft, Incoming, Piece, Route, Taken
+from ..errors import ConnectionFailed, QAFetchError
+from ..shelf import Claim, Drafted, Incoming, Route, Taken
 from ..shelf.disk import sentences
 from . import Local
 from .commitment import Mailbox
@@ -88,7 +88,7 @@ class Standing:
     def _route(self, sop_class: str, instance: str, transfer_syntax: str) -> Optional[Incoming]:
         wanting = [want.parent for want in self._folder.glob("*/wanted") if instance in self._wanted(want)]
         if wanting:
-            return _Counted(self, _Delivery(wanting, sop_class, instance, transfer_syntax))
+            return _Counted(self, _Delivery(wanting, (sop_class, instance, transfer_syntax)))
         incoming = self._keep(sop_class, instance, transfer_syntax) if self._keep is not None else None
         if incoming is None:
             self.count(Taken.UNWANTED)
@@ -133,44 +133,28 @@ class _Counted:
         return taken
 
 
-class _Delivery:
-    """An object for those who asked for it: written once, and linked or copied for the second."""
+class _Delivery(Drafted):
+    """An object for those who asked for it: written once, and copied for the second."""
 
-    def __init__(self, folders: Sequence[Path], sop_class: str, instance: str, transfer_syntax: str) -> None:
+    def __init__(self, folders: Sequence[Path], announced: tuple[str, str, str]) -> None:
         self._folders = folders
-        self._instance = instance
-        with self._sentences():
-            path = folders[0] / f"{uuid.uuid4().hex}.part"
-            self._draft = Draft(path, sop_class, instance, transfer_syntax)
-
-    def write(self, pieces: Sequence[Piece]) -> None:
-        with self._sentences():
-            self._draft.write(pieces)
+        super().__init__(
+            folders[0] / f"{uuid.uuid4().hex}.part",
+            announced,
+            f"an object could not be handed over in {folders[0]} ({{}}). Free space or check permissions there.",
+        )
 
     def finish(self) -> Taken:
-        self._draft.checked()
-        name = f"{part10.file_stem(self._instance)}.dcm"
-        with self._sentences():
+        """Give it to all of them."""
+        name = f"{part10.file_stem(self.draft.checked().sop_instance)}.dcm"
+        with self.told():
             for folder in self._folders[1:]:
                 copy = folder / f"{name}.part"
-                self._draft.copy_to(copy)
+                self.draft.copy_to(copy)
                 copy.replace(folder / name)
-            self._draft.become(self._folders[0] / name)
-            self._draft.close()
+            self.draft.become(self._folders[0] / name)
+            self.draft.close()
         return Taken.KEPT
-
-    def discard(self) -> None:
-        self._draft.discard()
-
-    @contextlib.contextmanager
-    def _sentences(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise Incomplete(
-                f"an object could not be handed over in {self._folders[0]} ({error.strerror}). "
-                "Free space or check permissions there."
-            ) from error
 
 
 class Want:

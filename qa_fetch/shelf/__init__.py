@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .claim import Claim, Reference
-from .incoming import Draft, Incoming, Piece, Route, Taken, take
+from .incoming import Draft, Drafted, Incoming, Piece, Route, Taken, take
 from .store import Folder, Shelf
 from .upkeep import Entry, Report, entries, prune, verify
 
 __all__ = [
     "Claim",
     "Draft",
+    "Drafted",
     "Entry",
     "Folder",
     "Incoming",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import filecmp
 import mmap
 import os
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Union
 
 from .. import part10
-from ..errors import BadArchive
+from ..errors import BadArchive, Incomplete
 
 Piece = Union[bytes, bytearray, memoryview]
 
@@ -229,6 +230,42 @@ class Draft:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+class Drafted:
+    """An incoming object that is a draft until it is kept; what the disk says becomes one line.
+
+    Parameters
+    ----------
+    path
+        The temporary file.
+    announced
+        SOP Class UID, SOP Instance UID and transfer syntax, as the message that brings the object says.
+    sentence
+        What to say when the disk does not take it; ``{}`` stands for the system's reason.
+    """
+
+    def __init__(self, path: Path, announced: tuple[str, str, str], sentence: str) -> None:
+        self._sentence = sentence
+        with self.told():
+            self.draft = Draft(path, *announced)
+
+    def write(self, pieces: Sequence[Piece]) -> None:
+        """Take more of the encoded data set."""
+        with self.told():
+            self.draft.write(pieces)
+
+    def discard(self) -> None:
+        """Forget it, unless it is kept."""
+        self.draft.discard()
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """A block in which the disk may fail."""
+        try:
+            yield
+        except OSError as error:
+            raise Incomplete(self._sentence.replace("{}", str(error.strerror))) from error
 
 
 def _first(pieces: Sequence[Piece]) -> bytes:

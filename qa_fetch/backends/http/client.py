@@ -191,13 +191,13 @@ class Client:
             connection.close()
             if not was_kept:
                 raise
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody else has the connection yet
             connection.close()
             raise
         connection = self.pool.take(clock, new=True)
         try:
             return connection, _ask(connection, method, path, headers, upload)
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody else has the connection yet
             connection.close()
             raise
 

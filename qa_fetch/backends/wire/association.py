@@ -79,7 +79,7 @@ class Association:
             if kind != _AC:
                 raise Violation("it answers the request for an association with something else")
             return cls(channel, negotiation.parse_acceptance(answer, proposal))
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody else has the connection yet
             channel.close()
             raise
 
