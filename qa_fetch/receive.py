@@ -89,7 +89,7 @@ class _Kept(Drafted):
         super().__init__(
             folder / f".{uuid.uuid4().hex}.part",
             announced,
-            f"an object could not be written to {folder} ({{}}). Free space or check permissions.",
+            lambda why: f"an object could not be written to {folder} ({why}). Free space or check permissions.",
         )
 
     def finish(self) -> Taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -157,8 +158,12 @@ def test_orthanc_commits_to_what_it_was_sent(orthanc: Orthanc, files: list[Path]
 def test_the_receiver_that_is_always_on_hands_the_report_over(
     orthanc: Orthanc, files: list[Path], tmp_path: Path
 ) -> None:
-    """In a thread of this process; nothing is left in its mailbox."""
+    """In a thread of this process; nothing is left in its mailbox, not even what nobody has asked for since days."""
     ready, end, port = threading.Event(), threading.Event(), orthanc.destinations[TITLE][1]
+    mailbox = tmp_path / "shelf" / "receivers" / str(port) / "commitments"
+    mailbox.mkdir(parents=True)
+    (mailbox / "1.2.3.json").write_text('["1.2.3", [], {}]')
+    os.utime(mailbox / "1.2.3.json", (time.time() - 90_000,) * 2)
     options = {"port": port, "ae_title": TITLE, "until": end, "ready": lambda *_: ready.set()}
     thread = threading.Thread(target=receive, kwargs=options)
     thread.start()
@@ -168,7 +173,7 @@ def test_the_receiver_that_is_always_on_hands_the_report_over(
     finally:
         end.set()
         thread.join()
-    assert list((tmp_path / "shelf" / "receivers" / str(port) / "commitments").iterdir()) == []
+    assert list(mailbox.iterdir()) == []
 
 
 def test_so_does_one_in_another_process(orthanc: Orthanc, files: list[Path]) -> None:

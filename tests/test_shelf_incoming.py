@@ -63,7 +63,7 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
 
 
 def bring(claim: Claim, uid: str, data: bytes, pieces: int = 1 << 30) -> Taken:
-    """As a transport does it: begun, written piece by piece, finished, discarded."""
+    """As a transport does it: begun, written piece by piece, finished, closed."""
     incoming = claim.begin(CT, uid, EXPLICIT)
     if incoming is None:
         return Taken.UNWANTED
@@ -72,7 +72,7 @@ def bring(claim: Claim, uid: str, data: bytes, pieces: int = 1 << 30) -> Taken:
             incoming.write([memoryview(data)[at : at + pieces]])
         return incoming.finish()
     finally:
-        incoming.discard()
+        incoming.close()
 
 
 def kept(shelf: Shelf, uid: str) -> bytes:
@@ -108,7 +108,7 @@ def test_a_thousand_pieces_in_one_call_are_written_in_their_order(shelf: Shelf) 
         assert incoming is not None
         incoming.write([data[at : at + 100] for at in range(0, len(data), 100)])
         assert incoming.finish() is Taken.KEPT
-        incoming.discard()
+        incoming.close()
     assert kept(shelf, uid).endswith(data)
 
 
@@ -228,8 +228,8 @@ def test_an_object_that_is_given_up_leaves_nothing(shelf: Shelf, written: int) -
         incoming = claim.begin(CT, uid_of(0), EXPLICIT)
         assert incoming is not None
         incoming.write([an_object(uid_of(0), 200_000)[:written]])
-        incoming.discard()
-        incoming.discard()
+        incoming.close()
+        incoming.close()
         assert not claim.complete
 
 
@@ -326,7 +326,7 @@ def test_what_a_killed_process_left_half_written_is_swept_by_the_next(shelf: She
         incoming = claim.begin(CT, uid_of(0), EXPLICIT)
         assert incoming is not None
         (draft,) = (shelf.folder / "incoming").iterdir()
-        incoming.discard()
+        incoming.close()
     draft.write_bytes(b"left by a killed process")
     stranger = draft.with_name("zz" + draft.name[2:])
     stranger.write_bytes(b"of another lock")

@@ -23,6 +23,7 @@ INSTANCE = "1.2.840.10008.1.20.1.1"
 REQUEST = 1  # ActionTypeID
 NOT_NAMED = 0xFFFF  # for an object of which the archive says nothing
 _PROCESSING_FAILURE = 0x0110
+_UNCLAIMED = 86400  # seconds for which a report waits to be asked for
 
 _log = logging.getLogger("qa_fetch.dimse")
 
@@ -130,8 +131,12 @@ class Mailbox:
         self._folder = folder
 
     def put(self, outcome: Outcome) -> None:
-        """Leave a report."""
+        """Leave a report, and take away what nobody has waited for since yesterday: anybody can send one."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _UNCLAIMED:
+                    left.unlink()
         target = self._path(outcome.transaction)
         draft = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
         draft.write_text(json.dumps([outcome.transaction, sorted(outcome.kept), dict(outcome.failed)]), "utf-8")

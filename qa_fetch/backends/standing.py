@@ -125,7 +125,7 @@ class _Counted:
         self._standing = standing
         self._incoming = incoming
         self.write = incoming.write
-        self.discard = incoming.discard
+        self.close = incoming.close
 
     def finish(self) -> Taken:
         taken = self._incoming.finish()
@@ -141,7 +141,7 @@ class _Delivery(Drafted):
         super().__init__(
             folders[0] / f"{uuid.uuid4().hex}.part",
             announced,
-            f"an object could not be handed over in {folders[0]} ({{}}). Free space or check permissions there.",
+            lambda why: f"an object could not be handed over in {folders[0]} ({why}). Free space or check permissions.",
         )
 
     def finish(self) -> Taken:

@@ -33,7 +33,7 @@ def store(association: Association, message: Message, route: Route) -> None:
         association.stream(message, arrival.write)
         association.respond(message, arrival.finish())
     finally:
-        arrival.discard()
+        arrival.close()
 
 
 class _Arrival:
@@ -56,7 +56,7 @@ class _Arrival:
                 self._incoming.write(pieces)
             except Incomplete as error:
                 self._status = status_for(error)
-                self.discard()
+                self.close()
 
     def finish(self) -> int:
         if self._incoming is None:
@@ -66,9 +66,9 @@ class _Arrival:
         except (BadArchive, Incomplete) as error:
             return status_for(error)
 
-    def discard(self) -> None:
+    def close(self) -> None:
         if self._incoming is not None:
-            self._incoming.discard()
+            self._incoming.close()
             self._incoming = None
 
 

@@ -143,8 +143,8 @@ class Arrival:
                     whole.unlink(missing_ok=True)
         return self.status
 
-    def discard(self) -> None:
-        """Forget the temporary file; harmless after ``finish``."""
+    def close(self) -> None:
+        """Forget the temporary file."""
         if self._draft is not None:
             self._draft.discard()
             self._draft.close()

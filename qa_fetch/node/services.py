@@ -81,7 +81,7 @@ class Services:
             association.stream(message, arrival.write)
             status = arrival.finish()
         finally:
-            arrival.discard()
+            arrival.close()
         LOG.info("C-STORE from %s: 0x%04X, %d bytes", _caller(association), status, arrival.size)
         association.respond(message, status)
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,8 @@ from .settling import Settler
 
 # What is handed to the background at a time: waking a thread costs as much as an object of a few kilobytes.
 _OBJECTS_AT_ONCE, _BYTES_AT_ONCE = 32, 8 << 20
+_SMALL = 1 << 16  # bytes of an object that is flushed by the receiving thread itself,
+_LONG = 0.0005  # unless that takes as many seconds: solid-state disks take twice as long or more, memory a tenth
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,9 @@ class Claim:
         self._numbers = itertools.count()
         self._prefix = ""
         self._folders: set[str] = set()
-        self._unsettled: list[tuple[Draft, str, str]] = []
+        self._unsettled: list[tuple[Draft, str]] = []
         self._bytes = 0
+        self._slow_disk = False
         self._here: set[str] = set()
         self._arrived: set[str] = set()
         self._welcome: set[str] = set()
@@ -218,23 +222,37 @@ class Claim:
         draft.become(target)
         self._here.add(instance)
         self._arrived.add(instance)
-        self._unsettled.append((draft, instance, target))
-        self._bytes += len(draft)
-        if len(self._unsettled) >= _OBJECTS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
-            self._hand_over()
         return Taken.KEPT
+
+    def settle(self, draft: Draft, instance: str) -> None:
+        """See to it that an object that is kept reaches the disk, now that its peer prepares the next one.
+
+        A small one costs less now than in a thread, which takes the interpreter from the receiving one, unless the
+        disk makes us wait; that is tried again with each batch.
+        """
+        if not self._slow_disk and len(draft) <= _SMALL:
+            before = time.perf_counter()
+            self._settle([(draft, instance)])
+            self._slow_disk = time.perf_counter() - before > _LONG
+            return
+        with self._guard:
+            self._unsettled.append((draft, instance))
+            self._bytes += len(draft)
+            if len(self._unsettled) >= _OBJECTS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
+                self._hand_over()
+                self._slow_disk = False
 
     def _hand_over(self) -> None:
         self._settler.add(partial(self._settle, self._unsettled))
         self._unsettled, self._bytes = [], 0
 
-    def _settle(self, objects: Sequence[tuple[Draft, str, str]]) -> None:
-        """In the background: an object counts when it is on the disk, and its note says so."""
-        for draft, instance, path in objects:
+    def _settle(self, objects: Sequence[tuple[Draft, str]]) -> None:
+        """An object counts when it is on the disk, and its note says so."""
+        for draft, instance in objects:
             try:
                 with _Telling(self, instance):
                     crc32 = draft.crc32()
-                    self._shelf.record(path, draft.settle(path), crc32)
+                    self._shelf.record(str(draft.path), draft.settle(), crc32)
             except QAFetchError:
                 self._shelf.forget(instance)
                 self._here.discard(instance)  # ``failure`` ends the transfer
@@ -289,6 +307,7 @@ class _Arrival:
         self._claim = claim
         self._draft = draft
         self._instance = instance
+        self._kept = False
 
     def write(self, pieces: Sequence[Piece]) -> None:
         """Take more of the encoded data set."""
@@ -297,10 +316,15 @@ class _Arrival:
 
     def finish(self) -> Taken:
         """Check the whole object and keep it."""
-        return self._claim.keep(self._draft, self._instance)
+        taken = self._claim.keep(self._draft, self._instance)
+        self._kept = taken is Taken.KEPT
+        return taken
 
-    def discard(self) -> None:
-        """Forget the object, unless it is kept."""
+    def close(self) -> None:
+        """Forget the object, unless it is kept; then flush it to the disk."""
+        if self._kept:
+            self._kept = False
+            self._claim.settle(self._draft, self._instance)
         self._draft.discard()
 
 

@@ -32,7 +32,7 @@ class Taken(enum.Enum):
 
 
 class Incoming(Protocol):
-    """An object that is arriving. It is written piece by piece, then either finished or discarded."""
+    """An object that is arriving. It is written piece by piece, finished when it is whole, and closed in any case."""
 
     def write(self, pieces: Sequence[Piece]) -> None:
         """Take more of the encoded data set; the pieces are not looked at again after the call."""
@@ -50,8 +50,8 @@ class Incoming(Protocol):
         """
         ...
 
-    def discard(self) -> None:
-        """Forget the object; harmless after ``finish``."""
+    def close(self) -> None:
+        """Forget what was not kept; what can wait until the peer has its answer is done now."""
         ...
 
 
@@ -68,11 +68,11 @@ def take(route: Route, sop_class: str, instance: str, transfer_syntax: str, data
         incoming.write([dataset])
         return incoming.finish()
     finally:
-        incoming.discard()
+        incoming.close()
 
 
 class Draft:
-    """The temporary file of an object: its own file header, then the data set exactly as it came.
+    """The file of an object, temporary until it is named: its own header, then the data set exactly as it came.
 
     Parameters
     ----------
@@ -206,12 +206,12 @@ class Draft:
             self._crc32 = self.crc32()
             self.close()
         os.replace(self.path, target)  # noqa: PTH105 - a Path made of each costs more than the call
-        self._named = True
+        self.path, self._named = target, True
 
-    def settle(self, target: Union[str, Path]) -> os.stat_result:
+    def settle(self) -> os.stat_result:
         """Wait until a file that has its name is on the disk itself, and close it; its size and time."""
         if self._file is None:
-            return os.stat(target)  # noqa: PTH116 - and here
+            return os.stat(self.path)  # noqa: PTH116 - and here
         try:
             os.fsync(self._file)
             return os.fstat(self._file)
@@ -242,10 +242,10 @@ class Drafted:
     announced
         SOP Class UID, SOP Instance UID and transfer syntax, as the message that brings the object says.
     sentence
-        What to say when the disk does not take it; ``{}`` stands for the system's reason.
+        What to say when the disk does not take it, made of the system's reason.
     """
 
-    def __init__(self, path: Path, announced: tuple[str, str, str], sentence: str) -> None:
+    def __init__(self, path: Path, announced: tuple[str, str, str], sentence: Callable[[str], str]) -> None:
         self._sentence = sentence
         with self.told():
             self.draft = Draft(path, *announced)
@@ -255,7 +255,7 @@ class Drafted:
         with self.told():
             self.draft.write(pieces)
 
-    def discard(self) -> None:
+    def close(self) -> None:
         """Forget it, unless it is kept."""
         self.draft.discard()
 
@@ -265,7 +265,7 @@ class Drafted:
         try:
             yield
         except OSError as error:
-            raise Incomplete(self._sentence.replace("{}", str(error.strerror))) from error
+            raise Incomplete(self._sentence(str(error.strerror))) from error
 
 
 def _first(pieces: Sequence[Piece]) -> bytes:

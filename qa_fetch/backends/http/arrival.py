@@ -49,7 +49,7 @@ def receive(stretch: Stretch, claim: Claim, name: str) -> Taken:
                 break
         return incoming.finish()
     finally:
-        incoming.discard()
+        incoming.close()
 
 
 def _header(stretch: Stretch, name: str) -> _Header:
