@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import hashlib
 import json
 import os
 import struct
@@ -18,7 +19,7 @@ from peers.course import CT, Course
 
 from qa_fetch import BadArchive, Incomplete, part10
 from qa_fetch.budget import Budget
-from qa_fetch.shelf import Claim, Draft, Reference, Shelf, Taken, take
+from qa_fetch.shelf import Claim, Reference, Shelf, Taken, take
 
 EXPLICIT = part10.EXPLICIT_LITTLE
 STUDY, SERIES, OTHER_SERIES = "1.2.1", "1.2.2", "1.2.3"
@@ -85,7 +86,7 @@ def kept(shelf: Shelf, uid: str) -> bytes:
 @pytest.mark.parametrize("size", [2, 60_000, 65_000, 66_000, 1 << 20, (1 << 25) + 2])
 @pytest.mark.parametrize("pieces", [1 << 30, 10_007], ids=["at once", "in pieces"])
 def test_small_ones_and_large_ones_are_the_same_bytes_on_the_disk(shelf: Shelf, size: int, pieces: int) -> None:
-    """Held in memory or streamed; the note has the size and CRC-32 of the file."""
+    """Held in memory or streamed; the note has its size and a checksum: at once, or from when a set is made of it."""
     uid = uid_of(0)
     data = an_object(uid, size)
     with shelf.claim(references(1), Budget(5)) as claim:
@@ -94,7 +95,11 @@ def test_small_ones_and_large_ones_are_the_same_bytes_on_the_disk(shelf: Shelf, 
     whole = kept(shelf, uid)
     assert whole == part10.file_meta(CT, uid, EXPLICIT) + data
     note = json.loads(shelf.object_path(uid).with_suffix(".json").read_text())
-    assert (note["size"], note["crc32"]) == (len(whole), zlib.crc32(whole))
+    assert note["size"] == len(whole)
+    assert note.get("crc32") == (zlib.crc32(whole) if size <= 65_000 else None)
+    shelf.gather([uid], "one")
+    note = json.loads(shelf.object_path(uid).with_suffix(".json").read_text())
+    assert note.get("sha256") == (hashlib.sha256(whole).hexdigest() if size > 65_000 else None)
     assert shelf.has(uid)
     assert shelf.object_path(uid).stat().st_mode & 0o777 == 0o400
 
@@ -124,14 +129,24 @@ def test_a_disk_that_takes_only_a_part_at_a_time_gets_the_rest(shelf: Shelf, mon
         assert kept(shelf, uid) == part10.file_meta(CT, uid, EXPLICIT) + data
 
 
-def test_the_checksum_of_a_large_draft_is_that_of_its_file(tmp_path: Path) -> None:
-    """Read in blocks, so that it costs no memory."""
-    draft = Draft(tmp_path / "draft", CT, uid_of(0), EXPLICIT)
-    draft.write([an_object(uid_of(0), (1 << 25) + 12345)])
-    draft.identity()
-    assert draft.crc32() == zlib.crc32((tmp_path / "draft").read_bytes())
-    draft.discard()
-    assert not (tmp_path / "draft").exists()
+def test_a_large_object_that_changes_before_a_set_is_made_of_it_is_fetched_again(shelf: Shelf) -> None:
+    """Its checksum is not known yet; its time and size are."""
+    uid = uid_of(0)
+    with shelf.claim(references(1), Budget(5)) as claim:
+        bring(claim, uid, an_object(uid, 100_000))
+    path = shelf.object_path(uid)
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.seek(90_000)
+        file.write(b"changed")
+    assert not shelf.has(uid)
+    with pytest.raises(Incomplete) as caught:
+        shelf._add(shelf.folder / "set.dcm", uid)  # as when it changes between the look and the set
+    assert str(caught.value) == (
+        f"an object on the shelf {shelf.folder} is not what arrived any more, so it was removed. "
+        "Call again to fetch it."
+    )
+    assert not path.exists()
 
 
 def test_five_hundred_objects_leave_no_descriptor_open(shelf: Shelf) -> None:

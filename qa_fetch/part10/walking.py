@@ -36,6 +36,7 @@ _IDENTITY_TAGS = {
     (0x0020, 0x000D): "study",
     (0x0020, 0x000E): "series",
 }
+_IDENTITY_GROUPS = frozenset(group for group, _ in _IDENTITY_TAGS)
 
 
 class _Encoding(NamedTuple):
@@ -177,7 +178,7 @@ def _identity(walker: Walker, encoding: _Encoding, length: Optional[int] = None)
                 at = walker.end_of(vr, start, length, encoding)
             elif at > end:
                 raise Broken(_CUT_SHORT)
-            if (group, number) in _IDENTITY_TAGS:
+            if group in _IDENTITY_GROUPS and (group, number) in _IDENTITY_TAGS:
                 if at > len(data):
                     raise Broken(_CUT_SHORT)
                 found[_IDENTITY_TAGS[group, number]] = clean_uid(bytes(data[start:at]).decode("ascii", "replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -19,7 +20,7 @@ from ..budget import Budget
 from ..errors import BadArchive, Incomplete, QAFetchError
 from ..locks import FileLock
 from .disk import in_words, make_folder, remove_file, sentences
-from .incoming import Draft, Incoming, Piece, Taken, take
+from .incoming import Draft, Incoming, Piece, Taken, begin_file, take
 from .settling import Settler
 
 # What is handed to the background at a time: waking a thread costs as much as an object of a few kilobytes.
@@ -52,7 +53,7 @@ class Place(Protocol):
         """Whether the object is here as it arrived."""
         ...
 
-    def record(self, path: str, state: os.stat_result, crc32: int) -> None:
+    def record(self, path: str, state: os.stat_result, crc32: Optional[int]) -> None:
         """Note what arrived."""
         ...
 
@@ -81,6 +82,7 @@ class Claim:
         self._unsettled: list[tuple[Draft, str]] = []
         self._bytes = 0
         self._slow_disk = False
+        self._prepared: list[tuple[str, int]] = []
         self._here: set[str] = set()
         self._arrived: set[str] = set()
         self._welcome: set[str] = set()
@@ -122,6 +124,9 @@ class Claim:
         if self._unsettled:
             self._hand_over()
         self._settler.finish()
+        for path, file in self._prepared:
+            os.close(file)
+            Path(path).unlink()
         self._release()
         if error is None and self.failure is not None:
             raise self.failure
@@ -171,9 +176,16 @@ class Claim:
         if not self.wants(instance) and not self._welcome:
             return None
         with _Telling(self, instance):
-            path = f"{self._prefix}{next(self._numbers)}.part"
-            # Read-only: sets are links to it, and an edit through one must not become the object itself.
-            return _Arrival(self, Draft(path, sop_class, instance, transfer_syntax, mode=0o400), instance)
+            path, file = self._next_file()
+            return _Arrival(self, Draft(path, sop_class, instance, transfer_syntax, file=file), instance)
+
+    def _next_file(self) -> tuple[str, int]:
+        """A temporary file and its descriptor."""
+        with contextlib.suppress(IndexError):
+            return self._prepared.pop()
+        path = f"{self._prefix}{next(self._numbers)}.part"
+        # Read-only: sets are links to it, and an edit through one must not become the object itself.
+        return path, begin_file(path, 0o400)
 
     def take_file(self, path: Path) -> Taken:
         """Copy an object that lies in a Part-10 file."""
@@ -234,6 +246,8 @@ class Claim:
             before = time.perf_counter()
             self._settle([(draft, instance)])
             self._slow_disk = time.perf_counter() - before > _LONG
+            with contextlib.suppress(OSError):  # who needs the next file will say why there is none
+                self._prepared.append(self._next_file())
             return
         with self._guard:
             self._unsettled.append((draft, instance))

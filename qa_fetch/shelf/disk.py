@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -84,6 +85,13 @@ def write_small(target: Union[str, Path], text: str) -> None:
         os.write(descriptor, text.encode("utf-8"))
     finally:
         os.close(descriptor)
+
+
+def replace_small(target: Path, text: str) -> None:
+    """The same for a note that others may be reading."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    write_small(temporary, text)
+    temporary.replace(target)
 
 
 def write_text(target: Path, text: str) -> None:

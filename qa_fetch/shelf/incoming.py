@@ -18,8 +18,8 @@ from ..errors import BadArchive, Incomplete
 
 Piece = Union[bytes, bytearray, memoryview]
 
-_BLOCK = 1 << 20  # bytes that are read again at a time
 _SMALL = 1 << 16  # bytes of a file that is written in one go, since each system call costs as much as copying it
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _AT_ONCE = 512  # pieces per system call; Linux takes 1024
 
 
@@ -80,12 +80,18 @@ class Draft:
         The temporary file, beside where the object will lie; nothing may be there yet.
     sop_class, instance, transfer_syntax
         What the message that brings the object says it is.
-    mode
-        Who may do what with the file.
+    file
+        The descriptor of the temporary file, where ``begin_file`` has made it already.
     """
 
     def __init__(
-        self, path: Union[str, Path], sop_class: str, instance: str, transfer_syntax: str, *, mode: int = 0o600
+        self,
+        path: Union[str, Path],
+        sop_class: str,
+        instance: str,
+        transfer_syntax: str,
+        *,
+        file: Optional[int] = None,
     ) -> None:
         self.path = path
         self.transfer_syntax = transfer_syntax
@@ -96,8 +102,7 @@ class Draft:
         self._held: Optional[bytearray] = bytearray(header)  # the whole file, as long as it is small
         self._beginning = b""
         self._mapped: Optional[mmap.mmap] = None
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        self._file: Optional[int] = os.open(path, flags, mode)
+        self._file: Optional[int] = begin_file(path) if file is None else file
         self._crc32: Optional[int] = None
         self._size = 0  # of what is in the file
         self._written = False
@@ -158,20 +163,9 @@ class Draft:
             )
         return found
 
-    def crc32(self) -> int:
-        """The checksum of the whole file; other threads can run meanwhile."""
-        if self._crc32 is not None:
-            return self._crc32
-        if self._held is not None:
-            return zlib.crc32(self._held)
-        if not hasattr(os, "preadv"):
-            return zlib.crc32(self._content)
-        # Not through a mapping: its pages would count as memory of ours, and unmapping them stops the other threads.
-        crc32, block = 0, memoryview(bytearray(min(len(self), _BLOCK)))
-        for at in range(0, len(self), _BLOCK):
-            read = os.preadv(self._descriptor, [block], at)
-            crc32 = zlib.crc32(block[:read], crc32)
-        return crc32
+    def crc32(self) -> Optional[int]:
+        """The checksum of a file that is held in memory; to read a large one for it would cost what receiving does."""
+        return self._crc32 if self._held is None else zlib.crc32(self._held)
 
     def same_as(self, path: Union[str, Path]) -> bool:
         """Whether another file has the same bytes."""
@@ -266,6 +260,11 @@ class Drafted:
             yield
         except OSError as error:
             raise Incomplete(self._sentence(str(error.strerror))) from error
+
+
+def begin_file(path: Union[str, Path], mode: int = 0o600) -> int:
+    """Make a temporary file that was not there before; its descriptor."""
+    return os.open(path, _NEW, mode)
 
 
 def _first(pieces: Sequence[Piece]) -> bytes:
