@@ -40,6 +40,8 @@ _log = logging.getLogger("qa_fetch.dimse")
 
 _RESPONSE = 0x8000
 _MEDIUM = 0
+_MANY = 32  # objects that a C-MOVE has sent, from when on
+_SEVERAL = 0.003  # seconds are waited for several of its answers at once
 
 
 class WireLink:
@@ -139,6 +141,8 @@ class WireLink:
                 if status not in PENDING:
                     self._answered = True
                     return status, completed
+                if route is None and completed > _MANY and not self._association.waiting():
+                    time.sleep(_SEVERAL)  # else each takes the interpreter from the thread that receives the objects
             if budget.spent or stop():
                 return status, completed
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Optional
 
 from . import delay, workloads
 from .race import Contestant, Row, race
@@ -70,10 +71,24 @@ class Bench:
             self._workloads[name] = workloads.write(name, self.shapes[name], self.scratch / f"workload-{name}")
         return self._workloads[name]
 
-    def orthanc(self, name: str, *, no_delay: bool, holding: Sequence[str] = ()) -> BenchOrthanc:
-        """A running Orthanc that holds these workloads."""
+    def orthanc(
+        self, name: str, *, no_delay: bool, holding: Sequence[str] = (), threads: Optional[int] = None
+    ) -> BenchOrthanc:
+        """A running Orthanc that holds these workloads.
+
+        Parameters
+        ----------
+        name
+            What it is called; the same one is given for the same name.
+        no_delay
+            Whether it sends at once.
+        holding
+            The workloads.
+        threads
+            How many associations it serves at a time; as packaged, four.
+        """
         if name not in self._orthancs:
-            self._orthancs[name] = self.stack.enter_context(BenchOrthanc(no_delay=no_delay))
+            self._orthancs[name] = self.stack.enter_context(BenchOrthanc(no_delay=no_delay, threads=threads))
         peer = self._orthancs[name]
         for one in holding:
             if (name, one) not in self._filled:

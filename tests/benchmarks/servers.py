@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from peers.orthanc import Orthanc
 from peers.process import LOOPBACK, free_port, listens, program
@@ -41,9 +41,12 @@ def _variable(name: str, value: str) -> Iterator[None]:
 class BenchOrthanc(Orthanc):
     """An Orthanc as packaged, or with TCP_NODELAY=1 in its environment (DCMTK, with which it is built, reads that)."""
 
-    def __init__(self, *, no_delay: bool) -> None:
+    def __init__(self, *, no_delay: bool, threads: Optional[int] = None) -> None:
         plugins = [str(path) for path in _DICOMWEB if path.is_file()][:1]
-        super().__init__(options={"Plugins": plugins, "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}})
+        options: dict[str, Any] = {"Plugins": plugins, "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}}
+        if threads is not None:
+            options["DicomThreadsCount"] = threads
+        super().__init__(options=options)
         self.no_delay = no_delay
         self.dicomweb = bool(plugins)
 

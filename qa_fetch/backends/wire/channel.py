@@ -18,7 +18,8 @@ Piece = Union[bytes, bytearray, memoryview]
 
 _BUFFER = 1 << 20
 _PIECES_AT_ONCE = 256
-_PROMPT_AT_FIRST = 64  # receives of a new connection: the questions before a transfer are never held back
+_PROMPT_AT_FIRST = 64  # small receives of a new connection: the questions before a transfer are never held back
+_SMALL = 1 << 15
 _HELD_BACK = 0.03  # seconds; a delayed acknowledgement takes 40 ms
 _TIMEVAL = struct.Struct("@ll")
 _QUICKACK: Optional[int] = getattr(socket, "TCP_QUICKACK", None)
@@ -62,7 +63,7 @@ class Channel:
         self._buffer = bytearray(_BUFFER)
         self.view = memoryview(self._buffer)
         self.start = self.end = 0  # what has been received and not yet been read
-        self._received = 0
+        self._small = 0  # receives of little
         self._prompt = False
         self.patience = patience
         self.budget: Optional[Budget] = None
@@ -129,14 +130,16 @@ class Channel:
         A peer with Nagle on holds back the rest of a message until the beginning is acknowledged, which Linux puts off
         by 40 ms unless it is told not to. It forgets that with whatever is sent, and a large object is still being sent
         when ``send`` has returned, so it is told before each receive: a system call and a packet more for each. Hence
-        this ends after a while, until the peer makes us wait as long as one does that holds back.
+        this ends after a while where messages are small, until the peer makes us wait as long as one does that holds
+        back.
         """
         if _QUICKACK is None:
             return self._ready().recv_into(self.view[self.end :])
-        self._received += 1
-        if self._prompt or self._received <= _PROMPT_AT_FIRST:
+        if self._prompt or self._small <= _PROMPT_AT_FIRST:
             self._option(_QUICKACK)
-            return self._ready().recv_into(self.view[self.end :])
+            count = self._ready().recv_into(self.view[self.end :])
+            self._small += count < _SMALL
+            return count
         before = time.perf_counter()
         count = self._ready().recv_into(self.view[self.end :])
         self._prompt = _HELD_BACK < time.perf_counter() - before
