@@ -39,9 +39,9 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
 def _running(name: str, port: int, folder: Path) -> Any:
     """The peer as a context manager; a missing program skips loudly, and fails in CI."""
     if name == "node":
-        from qa_fetch.node import NodeOptions, NodeProcess
+        from qa_fetch.node import NodeOptions, NodeProcess, Peer
 
-        return NodeProcess(NodeOptions(data=folder, port=0, destinations={TITLE: (LOOPBACK, port)}))
+        return NodeProcess(NodeOptions(data=folder, port=0, peers={TITLE: Peer(LOOPBACK, port)}))
     try:
         return {"orthanc": Orthanc, "dcmqrscp": Dcmqrscp}[name]({TITLE: (LOOPBACK, port)})
     except Missing as missing:

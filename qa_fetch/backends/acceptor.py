@@ -32,8 +32,8 @@ class Service:
     Parameters
     ----------
     choose
-        Which contexts of a proposal are accepted, and with which transfer syntax; may raise ``Rejected``. The roles
-        that it leaves in the proposal are granted.
+        Which contexts of a proposal from an address are accepted, and with which transfer syntax; may raise
+        ``Rejected``. The roles that it leaves in the proposal are granted.
     handlers
         What reads the data of each kind of request and answers it.
     ended
@@ -42,7 +42,7 @@ class Service:
         Called when a closing server ends what is still open: ends what handlers have opened themselves.
     """
 
-    choose: Callable[[Proposal], Mapping[int, Context]]
+    choose: Callable[[Proposal, str], Mapping[int, Context]]
     handlers: Mapping[Kind, Handler]
     ended: Callable[[], None] = field(default=lambda: None)
     hang_up: Callable[[], None] = field(default=lambda: None)
@@ -56,6 +56,7 @@ class Limits:
     negotiation: float = 10.0  # seconds from the connection to the request for an association
     idle: float = 60.0  # seconds without a byte
     pause: float = math.inf  # seconds since its last request for which a closing server waits for another one
+    per_caller: int = 64  # associations from one address
 
 
 @dataclass
@@ -195,10 +196,10 @@ class Server:
         def choose(proposal: Proposal) -> Mapping[int, Context]:
             session.title, session.asked = proposal.calling, True
             with self._guard:
-                associations = sum(each.asked for each in self._serving.values())
-            if associations > self._limits.associations:
+                callers = [each.address for each in self._serving.values() if each.asked]
+            if len(callers) > self._limits.associations or callers.count(session.address) > self._limits.per_caller:
                 raise _TOO_MANY
-            return self._service.choose(proposal)
+            return self._service.choose(proposal, session.address)
 
         channel.budget = Budget(self._limits.negotiation)  # for all of it, however slowly the bytes come
         association, _ = Association.accept(channel, choose)

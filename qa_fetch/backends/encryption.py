@@ -7,11 +7,10 @@ import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Protocol
 
 from ..config import ArchiveConfig
 from ..errors import ConfigError
-from . import Local
 
 
 def client_context(archive: ArchiveConfig) -> Optional[ssl.SSLContext]:
@@ -29,20 +28,33 @@ def client_context(archive: ArchiveConfig) -> Optional[ssl.SSLContext]:
     return context
 
 
-def server_context(local: Local) -> Optional[ssl.SSLContext]:
-    """How to encrypt what comes to our own port; None where no certificate is configured."""
-    if local.certificate_file is None:
-        if local.ca_file is not None or local.key_file is not None:
+class Certified(Protocol):
+    """Settings that name the certificates of a server."""
+
+    @property
+    def certificate_file(self) -> Optional[Path]: ...
+
+    @property
+    def key_file(self) -> Optional[Path]: ...
+
+    @property
+    def ca_file(self) -> Optional[Path]: ...
+
+
+def server_context(files: Certified, table: str) -> Optional[ssl.SSLContext]:
+    """How to encrypt what comes to our own port; None where this table of settings names no certificate."""
+    if files.certificate_file is None:
+        if files.ca_file is not None or files.key_file is not None:
             raise ConfigError(
-                "[local] has ca_file or key_file but no certificate_file, without which nothing is encrypted. "
+                f"{table} has ca_file or key_file but no certificate_file, without which nothing is encrypted. "
                 "Add it, or leave them out."
             )
         return None
-    with _sentence("[local]"):
+    with _sentence(table):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        _prepare(context, local.certificate_file, local.key_file)
-        if local.ca_file is not None:  # then whoever sends to us has to show a certificate too
-            context.load_verify_locations(local.ca_file)
+        _prepare(context, files.certificate_file, files.key_file)
+        if files.ca_file is not None:  # then whoever sends to us has to show a certificate too
+            context.load_verify_locations(files.ca_file)
             context.verify_mode = ssl.CERT_REQUIRED
     return context
 

@@ -70,10 +70,10 @@ def start(local: Local, route: Route, on_report: Optional[OnReport] = None) -> R
 
     handlers = {Kind.C_ECHO: echo, Kind.C_STORE: store_object, Kind.N_EVENT_REPORT: take_report}
     service = Service(_choose, handlers)
-    return Server((local.host, local.port), service, Limits(), server_context(local))
+    return Server((local.host, local.port), service, Limits(), server_context(local, "[local]"))
 
 
-def _choose(proposal: Proposal) -> dict[int, Context]:
+def _choose(proposal: Proposal, _: str) -> dict[int, Context]:
     """Accept every storage class, in the sender's own preference among the encodings that we know."""
     chosen = {}
     for number, context in proposal.contexts.items():

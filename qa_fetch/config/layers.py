@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 
 from ..errors import ConfigError
 from .addresses import inline_name, parse_address
-from .options import KINDS, LOCAL, SHARED, SHELF, TOP, Option, masked, one_of, plugin_kinds, shown
+from .options import KINDS, LOCAL, SHARED, SHELF, TOP, Option, converted, masked, one_of, plugin_kinds, shown
 from .sources import FILE_NAME, default_shelf, find_file, from_django, from_environment, from_file
 
 ARGUMENTS = "arguments"
@@ -52,6 +52,10 @@ class Layer:
         """One table of the layer; empty when it has none, and all that is outside tables for ``""``."""
         found: Mapping[str, Any] = self.values.get(name, {}) if name else self.values
         return found
+
+    def converted(self, option: Option, value: Any, place: str) -> Any:
+        """A value of this layer as the program uses it."""
+        return converted(option, value, place, self.origin, self.folder)
 
     def archive(self, name: str) -> Optional[str]:
         """How the layer spells an archive's name; None when it does not define it."""
@@ -163,7 +167,7 @@ class Config:
         place = f"{table}.{key}" if table else key
         for layer in self._layers:
             if key in layer.table(table):
-                return Setting(place, _converted(option, layer.table(table)[key], place, layer), layer.origin)
+                return Setting(place, layer.converted(option, layer.table(table)[key], place), layer.origin)
         return Setting(place, option.default, DEFAULT)
 
 
@@ -198,7 +202,7 @@ class _Definition:
     def _value(self, key: str, option: Option) -> tuple[Any, str]:
         if key in self._sources:
             value, layer = self._sources[key]
-            return _converted(option, value, self._place(key, layer), layer), layer.origin
+            return layer.converted(option, value, self._place(key, layer)), layer.origin
         if option.default is ...:
             place = self._place(key, self.layer)
             raise ConfigError(f"{self.layer.origin}: {place} is missing; expected {option.expected}.")
@@ -217,15 +221,6 @@ def _fields(layer: Layer, name: str) -> Mapping[str, Any]:
         return parse_address(table)
     except ConfigError as error:
         raise ConfigError(f"{layer.origin}: archives.{name}: {error}") from None
-
-
-def _converted(option: Option, value: Any, place: str, layer: Layer) -> Any:
-    try:
-        found = option.convert(value)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        key = place.rpartition(".")[2]
-        raise ConfigError(f"{layer.origin}: {place} is {shown(value, key)}; expected {option.expected}.") from None
-    return layer.folder / found if isinstance(found, Path) and layer.folder is not None else found
 
 
 def _as_it_is(value: Any) -> Any:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable
-from urllib.parse import urlsplit
+from typing import Any, Callable, Optional
 
-_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+from ..errors import ConfigError
+from .values import (
+    as_above_zero,
+    as_ae_title,
+    as_associations,
+    as_flag,
+    as_host,
+    as_names,
+    as_number,
+    as_path,
+    as_port,
+    as_text,
+    as_url,
+    one_word_of,
+)
+
 _SECRET = re.compile(r"password|passwd|passphrase|secret|token|credential|(^|_)(key|auth|pin)$", re.IGNORECASE)
 _WHERE_IT_LIES = re.compile(r"_(env|file)$", re.IGNORECASE)  # the place of a secret may be shown
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/@:\s]*):[^/\s]*@")
@@ -27,108 +40,6 @@ class Option:
     default: Any = ...
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.strip().isprintable():
-        raise ValueError
-    return value.strip()
-
-
-def _ae_title(value: Any) -> str:
-    title = _text(value)
-    if len(title) > 16 or not title.isascii() or "\\" in title:
-        raise ValueError
-    return title
-
-
-def _host(value: Any) -> str:
-    host = _text(value)
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if ":" in host:
-        ipaddress.IPv6Address(host.partition("%")[0])  # "10.0.0.2:104" is an address and a port: refused
-    if not host or re.search(r"[\s/@\\\[\]]", host):
-        raise ValueError
-    return host
-
-
-def _port(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError
-    number = int(value)
-    if not 1 <= number <= 65535:
-        raise ValueError
-    return number
-
-
-def _associations(value: Any) -> int:
-    number = _port(value)
-    if number > 32:
-        raise ValueError
-    return number
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError
-    number = float(value)
-    if not 0 <= number < 1e7:
-        raise ValueError
-    return number
-
-
-def _above_zero(value: Any) -> float:
-    number = _number(value)
-    if not number:
-        raise ValueError
-    return number
-
-
-def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    return _FLAGS[str(value).strip().lower()]
-
-
-def _choice(*words: str, flags: bool = False) -> Callable[[Any], Any]:
-    def convert(value: Any) -> Any:
-        if isinstance(value, str) and value.strip().lower() in words:
-            return value.strip().lower()
-        if flags:
-            return _flag(value)
-        raise ValueError
-
-    return convert
-
-
-def _path(value: Any) -> Path:
-    if not isinstance(value, (str, Path)):
-        raise ValueError
-    text = _text(str(value))  # "C:\temp" in TOML's double quotes holds a tab, and is refused
-    try:
-        return Path(text).expanduser()
-    except (RuntimeError, KeyError):
-        raise ValueError from None  # ~ of an account without a home
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, (list, tuple)):
-        raise ValueError
-    return tuple(map(_text, names))
-
-
-def _url(value: Any) -> str:
-    """The root of an archive's web services, without a slash at its end."""
-    text = _text(value)
-    parts = urlsplit(text)
-    if parts.scheme.lower() not in ("http", "https") or parts.username is not None or parts.password is not None:
-        raise ValueError
-    if parts.query or parts.fragment or parts.port == 0 or not text.isascii() or set(text) & set(' \\?#"<>'):
-        raise ValueError
-    _host(parts.hostname or "")
-    return text.rstrip("/")
-
-
 AE_TITLE = "an AE title of 1 to 16 ASCII characters"
 FILE = "a file (in TOML a Windows path goes in single quotes)"
 FOLDER = "a folder (in TOML a Windows path goes in single quotes)"
@@ -139,64 +50,86 @@ TRANSPORT = '"own" or "pynetdicom"'
 URL = "an http or https address without user and password"
 
 _WEB = {
-    "url": Option(URL, _url),
-    "user": Option("a user name", _text, None),
-    "password_env": Option("the name of an environment variable", _text, None),
-    "password_file": Option(FILE, _path, None),
-    "token_env": Option("the name of an environment variable", _text, None),
-    "token_file": Option(FILE, _path, None),
-    "ca_file": Option(FILE, _path, None),
-    "certificate_file": Option(FILE, _path, None),
-    "key_file": Option(FILE, _path, None),
-    "one_plan_per_series": Option("true or false", _flag, False),
-    "timeout": Option(SECONDS, _above_zero, 15.0),
+    "url": Option(URL, as_url),
+    "user": Option("a user name", as_text, None),
+    "password_env": Option("the name of an environment variable", as_text, None),
+    "password_file": Option(FILE, as_path, None),
+    "token_env": Option("the name of an environment variable", as_text, None),
+    "token_file": Option(FILE, as_path, None),
+    "ca_file": Option(FILE, as_path, None),
+    "certificate_file": Option(FILE, as_path, None),
+    "key_file": Option(FILE, as_path, None),
+    "one_plan_per_series": Option("true or false", as_flag, False),
+    "timeout": Option(SECONDS, as_above_zero, 15.0),
 }
 SHARED = {
-    "budget": Option(SECONDS, _above_zero, None),
-    "also": Option("a list of names of archives", _names, ()),
+    "budget": Option(SECONDS, as_above_zero, None),
+    "also": Option("a list of names of archives", as_names, ()),
 }
 KINDS: dict[str, dict[str, Option]] = {
     "dimse": {
-        "ae_title": Option(AE_TITLE, _ae_title),
-        "host": Option(HOST, _host),
-        "port": Option(PORT, _port),
-        "retrieve": Option('"auto", "get" or "move"', _choice("auto", "get", "move"), "auto"),
-        "root": Option('"study" or "patient"', _choice("study", "patient"), "study"),
-        "relational": Option('"auto", true or false', _choice("auto", flags=True), "auto"),
-        "one_plan_per_series": Option("true or false", _flag, False),
-        "timeout": Option(SECONDS, _above_zero, 15.0),
-        "local_ae_title": Option(AE_TITLE, _ae_title, None),
-        "local_port": Option(PORT, _port, None),
-        "associations": Option("a whole number from 1 to 32", _associations, 8),
-        "keep_open": Option("a number of seconds from 0 up", _number, 5.0),
-        "transport": Option(TRANSPORT, _choice("own", "pynetdicom"), None),
-        "tls": Option("true or false", _flag, False),
-        "ca_file": Option(FILE, _path, None),
-        "certificate_file": Option(FILE, _path, None),
-        "key_file": Option(FILE, _path, None),
+        "ae_title": Option(AE_TITLE, as_ae_title),
+        "host": Option(HOST, as_host),
+        "port": Option(PORT, as_port),
+        "retrieve": Option('"auto", "get" or "move"', one_word_of("auto", "get", "move"), "auto"),
+        "root": Option('"study" or "patient"', one_word_of("study", "patient"), "study"),
+        "relational": Option('"auto", true or false', one_word_of("auto", flags=True), "auto"),
+        "one_plan_per_series": Option("true or false", as_flag, False),
+        "timeout": Option(SECONDS, as_above_zero, 15.0),
+        "local_ae_title": Option(AE_TITLE, as_ae_title, None),
+        "local_port": Option(PORT, as_port, None),
+        "associations": Option("a whole number from 1 to 32", as_associations, 8),
+        "keep_open": Option("a number of seconds from 0 up", as_number, 5.0),
+        "transport": Option(TRANSPORT, one_word_of("own", "pynetdicom"), None),
+        "tls": Option("true or false", as_flag, False),
+        "ca_file": Option(FILE, as_path, None),
+        "certificate_file": Option(FILE, as_path, None),
+        "key_file": Option(FILE, as_path, None),
         **SHARED,
     },
     "dicomweb": {**_WEB, **SHARED},
     "orthanc": {**_WEB, **SHARED},
-    "folder": {"path": Option(FOLDER, _path), **SHARED},
+    "folder": {"path": Option(FOLDER, as_path), **SHARED},
 }
 LOCAL: dict[str, Option] = {
-    "ae_title": Option(AE_TITLE, _ae_title, "QA_FETCH"),
-    "port": Option(PORT, _port, 11113),
-    "host": Option("an address of this machine to listen on", _host, "0.0.0.0"),  # peers must be able to reach it
-    "transport": Option(TRANSPORT, _choice("own", "pynetdicom"), "own"),
-    "certificate_file": Option(FILE, _path, None),
-    "key_file": Option(FILE, _path, None),
-    "ca_file": Option(FILE, _path, None),
+    "ae_title": Option(AE_TITLE, as_ae_title, "QA_FETCH"),
+    "port": Option(PORT, as_port, 11113),
+    "host": Option("an address of this machine to listen on", as_host, "0.0.0.0"),  # peers must be able to reach it
+    "transport": Option(TRANSPORT, one_word_of("own", "pynetdicom"), "own"),
+    "certificate_file": Option(FILE, as_path, None),
+    "key_file": Option(FILE, as_path, None),
+    "ca_file": Option(FILE, as_path, None),
 }
 SHELF: dict[str, Option] = {
-    "path": Option(FOLDER, _path, None),
-    "settle_minutes": Option("a number of minutes from 0 up", _number, 10.0),
+    "path": Option(FOLDER, as_path, None),
+    "settle_minutes": Option("a number of minutes from 0 up", as_number, 10.0),
 }
 TOP: dict[str, Option] = {
-    "default": Option("the name of an archive", _text, None),
-    "budget": Option(SECONDS, _above_zero, 25.0),
+    "default": Option("the name of an archive", as_text, None),
+    "budget": Option(SECONDS, as_above_zero, 25.0),
 }
+
+
+def converted(option: Option, value: Any, place: str, origin: str, folder: Optional[Path]) -> Any:
+    """The value of a setting as the program uses it; ConfigError where it is not one.
+
+    Parameters
+    ----------
+    option
+        What it must be.
+    value
+        What was given.
+    place, origin
+        What it is called there, and where it was given.
+    folder
+        What relative paths are relative to.
+    """
+    try:
+        found = option.convert(value)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        key = place.rpartition(".")[2]
+        raise ConfigError(f"{origin}: {place} is {shown(value, key)}; expected {option.expected}.") from None
+    return folder / found if isinstance(found, Path) and folder is not None else found
 
 
 def plugin_kinds() -> list[str]:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"NodeOptions": "options", "Node": "server", "serve": "server", "NodeProcess": "process"}
+_HOMES = {
+    **dict.fromkeys(("NodeOptions", "Peer", "Bounds", "Certificates", "Database", "Web"), "options"),
+    "Node": "server",
+    "serve": "server",
+    "NodeProcess": "process",
+}
 
 __all__ = [*_HOMES]
 

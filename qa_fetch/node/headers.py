@@ -1,21 +1,24 @@
-"""An object's header as the index keeps it: its small elements, in one encoding, so that queries never open files."""
+"""An object's header as the index keeps it: its small elements as they came, so that queries never open files."""
 
 from __future__ import annotations
 
-import io
 import math
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Optional
+from typing import Any, Optional
 
+from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from .. import matching, part10
+from ..errors import BadArchive, ConfigError
 
-# What pydicom raises where a value is not what its VR says; such an element is left out, the object itself is kept.
+# What pydicom raises where a value is not what its VR says; such an element says nothing, the object itself is kept.
 UNREADABLE = (
     ValueError,
     TypeError,
@@ -27,10 +30,9 @@ UNREADABLE = (
     struct.error,
 )
 _LONGEST = 8192  # bytes of one element; anything longer is read from the file on the rare query that asks for it
-_PIXELS = 0x7FE0
+_PIXELS = 0x7FE00000
 _CHARACTER_SET = 0x00080005
-_FREE_TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
-_START = part10.file_meta("1.2", "1.2", part10.EXPLICIT_LITTLE)
+_PLANS = 0x300C0002
 
 TEXT, NAME, NUMBER, DATE, TIME = "text", "name", "number", "date", "time"
 
@@ -46,35 +48,128 @@ COLUMNS = {
     **dict.fromkeys(("PrimaryDosimeterUnit",), TEXT),
     **dict.fromkeys(("PatientName",), NAME),
 }
+_PATIENT_ID = 0x00100020
+_COLUMN_OF = {int(Tag(keyword)): (keyword, COLUMNS[keyword]) for keyword in COLUMNS}
+_NO_VALUES = {keyword: None if kind == NUMBER else "" for keyword, kind in COLUMNS.items()}
 
 
 @dataclass(frozen=True)
 class Header:
     """What the index keeps of one object."""
 
-    encoded: bytes
+    encoded: bytes  # the small elements, in implicit or explicit little endian
+    implicit: bool
     left_out: str
     columns: dict[str, Any]
     PatientID: str
     plans: tuple[str, ...]
+    extra: tuple[tuple[str, str], ...]
 
 
-def build(file: BinaryIO) -> Header:
-    """Read the header of a Part-10 file; BadArchive when pydicom cannot."""
-    file.seek(0)
-    kept, long = _small_elements(part10.read(file, headers_only=True))
-    if not _is_ascii(kept):
-        kept.SpecificCharacterSet = "ISO_IR 192"
-    encoded = _encoded(kept)
-    columns = {keyword: _column(kept, keyword, kind) for keyword, kind in COLUMNS.items()}
-    columns["PatientNameFolded"] = columns["PatientName"].casefold()
-    return Header(encoded, " ".join(long), columns, _column(kept, "PatientID", TEXT), _plans(kept))
+def build(data: part10.Buffer, transfer_syntax: str, extra: Sequence[int] = ()) -> Header:
+    """Make the header of an object of its data set; ``extra`` are further tags whose values are wanted."""
+    if transfer_syntax == part10.DEFLATED:
+        data, transfer_syntax = part10.inflated(data), part10.EXPLICIT_LITTLE
+    implicit = transfer_syntax == part10.IMPLICIT_LITTLE
+    view = memoryview(data)
+    kept: dict[int, part10.Element] = {}
+    long: list[str] = []
+    for element in part10.elements(view, transfer_syntax):
+        if element.tag >= _PIXELS:
+            break  # what comes behind them is padding and signatures
+        if not element.tag & 0xFFFF:
+            continue
+        if element.end - element.value > _LONGEST:
+            long.append(f"{element.tag:08X}")
+        else:
+            kept[element.tag] = element
+    encoded = b"".join([view[each.start : each.end] for each in kept.values()])
+    if transfer_syntax == part10.EXPLICIT_BIG:
+        swapped = part10.transcode(encoded, transfer_syntax, part10.EXPLICIT_LITTLE)
+        return replace(build(swapped, part10.EXPLICIT_LITTLE, extra), left_out=" ".join(long))
+    values = _Values(view, kept, implicit)
+    columns = dict(_NO_VALUES)
+    for tag, (keyword, kind) in _COLUMN_OF.items():
+        if tag in kept:
+            columns[keyword] = _column(values.of(tag), kind)
+    columns["PatientNameFolded"] = str(columns["PatientName"]).casefold()
+    return Header(
+        encoded,
+        implicit,
+        " ".join(long),
+        columns,
+        _column(values.of(_PATIENT_ID), TEXT),
+        values.plans(),
+        tuple((f"{tag:08X}", _column(values.of(tag), TEXT)) for tag in extra if tag in kept),
+    )
 
 
-def decode(encoded: bytes) -> Dataset:
-    """The data set that ``build`` encoded."""
-    header: Dataset = part10.read(io.BytesIO(_START + encoded))
-    return header
+class _Values:
+    """The values of the elements of one data set."""
+
+    def __init__(self, view: memoryview, kept: Mapping[int, part10.Element], implicit: bool) -> None:
+        self._view = view
+        self._kept = kept
+        self._implicit = implicit
+
+    def of(self, tag: int) -> list[str]:
+        """The values of an element as text without padding; none where pydicom cannot read them."""
+        element = self._kept.get(tag)
+        if element is None:
+            return []
+        raw = bytes(self._view[element.value : element.end])
+        if raw.isascii() and b"\x1b" not in raw:
+            text = raw.decode("ascii").strip("\0 ")
+            return [part.strip("\0 ") for part in text.split("\\")] if text else []
+        try:
+            return [str(value).strip("\0 ") for value in matching.values(self._decoded(tag)[tag])]
+        except (BadArchive, *UNREADABLE):
+            return []
+
+    def plans(self) -> tuple[str, ...]:
+        """The plans that the object refers to."""
+        if _PLANS not in self._kept:
+            return ()
+        try:
+            items: Iterable[Dataset] = self._decoded(_PLANS)[_PLANS].value or ()
+            uids = [part10.clean_uid(item.get("ReferencedSOPInstanceUID") or "") for item in items]
+        except (BadArchive, *UNREADABLE):
+            return ()
+        return tuple(dict.fromkeys(uid for uid in uids if uid))
+
+    def _decoded(self, tag: int) -> Dataset:
+        found: Dataset = _decoded(self._view, self._kept, (_CHARACTER_SET, tag), self._implicit)
+        return found
+
+
+def _decoded(view: memoryview, kept: Mapping[int, part10.Element], tags: Iterable[int], implicit: bool) -> Dataset:
+    parts = [view[kept[tag].start : kept[tag].end] for tag in sorted(tags) if tag in kept]
+    syntax = part10.IMPLICIT_LITTLE if implicit else part10.EXPLICIT_LITTLE
+    dataset: Dataset = part10.decode(b"".join(parts), syntax)
+    return dataset
+
+
+def read(encoded: bytes, implicit: bool, wanted: Iterable[int]) -> Dataset:
+    """Some elements of a header that ``build`` encoded; what pydicom cannot read is left out."""
+    view = memoryview(encoded)
+    kept = {
+        element.tag: element
+        for element in part10.elements(view, part10.IMPLICIT_LITTLE if implicit else part10.EXPLICIT_LITTLE)
+    }
+    dataset = readable(_decoded(view, kept, {_CHARACTER_SET, *wanted}, implicit))
+    if "SpecificCharacterSet" in dataset:  # its values are text by now, and every text can be written in this one
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+    return dataset
+
+
+def readable(dataset: Dataset) -> Dataset:
+    """Take away the elements whose values are none."""
+    for tag in list(dataset.keys()):
+        try:
+            read_values(dataset[tag])
+        except UNREADABLE:
+            del dataset[tag]
+    return dataset
 
 
 def tags(listed: str) -> frozenset[int]:
@@ -84,15 +179,9 @@ def tags(listed: str) -> frozenset[int]:
 
 def add_long(header: Dataset, path: Path, wanted: Iterable[int]) -> None:
     """Fetch elements that ``build`` left out from the object's file."""
-    stored = part10.read(path, headers_only=True, keywords=[f"{tag:08X}" for tag in wanted])
-    for tag in wanted:
-        try:
-            read_values(stored[tag])
-        except UNREADABLE:
-            continue
-        header.add(stored[tag])
-    if not _is_ascii(header):
-        header.SpecificCharacterSet = "ISO_IR 192"
+    stored = part10.read(path, headers_only=True, keywords=[f"{tag:08X}" for tag in (*wanted, _CHARACTER_SET)])
+    for element in readable(stored):
+        header.add(element)
 
 
 def plain_date(text: str) -> str:
@@ -107,70 +196,40 @@ def read_values(element: DataElement) -> None:
             read_values(nested)
 
 
-def _small_elements(source: Dataset) -> tuple[Dataset, list[str]]:
-    kept, long = Dataset(), []
-    for tag, raw in list(source.items()):
-        if tag.group >= _PIXELS or tag.element == 0 or tag == _CHARACTER_SET:
-            continue
-        if _is_long(raw.value):
-            long.append(f"{int(tag):08X}")
-            continue
+def tag_of(name: str) -> int:
+    """The tag of an attribute that is named by its keyword or as ``ggggeeee``; ConfigError where there is none."""
+    found = tag_for_keyword(name)
+    if found is None:
         try:
-            element = source[tag]
-            read_values(element)
-            too_long = element.VR == "SQ" and _is_long(_alone(element))
-        except UNREADABLE:
-            continue
-        if too_long:
-            long.append(f"{int(tag):08X}")
-        else:
-            kept.add(element)
-    return kept, long
+            found = int(name.replace(",", ""), 16) if len(name.replace(",", "")) == 8 else None
+        except ValueError:
+            found = None
+    if found is None or _vr_of(int(found)) == "SQ":
+        raise ConfigError(
+            f"the node's options: node.extra names {name!r}; expected a DICOM keyword such as StationName, or a tag "
+            "such as 00081010, of an attribute that is no sequence."
+        )
+    return int(found)
 
 
-def _is_long(value: Any) -> bool:
-    return isinstance(value, bytes) and len(value) > _LONGEST
+@lru_cache(maxsize=4096)
+def keyword_of(tag: int) -> str:
+    """The keyword of a tag; empty for private ones."""
+    return str(dictionary_keyword(tag)) if dictionary_has_tag(tag) else ""
 
 
-def _alone(element: DataElement) -> bytes:
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.add(element)
-    return part10.encode(dataset, part10.EXPLICIT_LITTLE)
+def _vr_of(tag: int) -> str:
+    return str(dictionary_VR(tag)) if dictionary_has_tag(tag) else "UN"
 
 
-def _encoded(kept: Dataset) -> bytes:
-    try:
-        return part10.encode(kept, part10.EXPLICIT_LITTLE)
-    except UNREADABLE:
-        for element in list(kept):
-            try:
-                _alone(element)
-            except UNREADABLE:
-                del kept[element.tag]
-    return part10.encode(kept, part10.EXPLICIT_LITTLE)
-
-
-def _is_ascii(dataset: Dataset) -> bool:
-    return all(
-        _is_ascii_text(element) if element.VR != "SQ" else all(_is_ascii(item) for item in element.value)
-        for element in dataset
-    )
-
-
-def _is_ascii_text(element: DataElement) -> bool:
-    return element.VR not in _FREE_TEXT or all(str(value).isascii() for value in matching.values(element))
-
-
-def _column(header: Dataset, keyword: str, kind: str) -> Any:
-    found = [str(value).strip(" \0") for value in matching.values(header[keyword])] if keyword in header else []
+def _column(found: Sequence[str], kind: str) -> Any:
     if kind == NUMBER:
         return _number(found)
     text = "\\".join(found)
     return plain_date(text) if kind == DATE else text
 
 
-def _number(found: list[str]) -> Optional[float]:
+def _number(found: Sequence[str]) -> Optional[float]:
     try:
         number = float(found[0]) if found else math.nan
     except ValueError:
@@ -178,7 +237,4 @@ def _number(found: list[str]) -> Optional[float]:
     return number if math.isfinite(number) else None
 
 
-def _plans(header: Dataset) -> tuple[str, ...]:
-    items: Iterable[Dataset] = header.get("ReferencedRTPlanSequence") or ()
-    uids = (part10.clean_uid(item.get("ReferencedSOPInstanceUID") or "") for item in items)
-    return tuple(dict.fromkeys(uid for uid in uids if uid))
+NOTHING = Header(b"", False, "", dict(_NO_VALUES), "", (), ())

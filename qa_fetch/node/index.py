@@ -1,58 +1,150 @@
-"""Starting Django for the index, and what keeps it safe and quick on SQLite."""
+"""Starting Django for the index and the pages, and what keeps SQLite safe and quick."""
 
 from __future__ import annotations
 
 import logging
+import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import django
 from django.conf import settings
 from django.db.backends.signals import connection_created
 
+from ..config.secret import read_secret
 from ..errors import ConfigError
+from .options import Database, NodeOptions
 
 LOG = logging.getLogger("qa_fetch.node")
 _APP = "qa_fetch.node"
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-def start(database: Path) -> None:
-    """Point this process's Django at the database and bring its tables up to date.
+def start(options: NodeOptions) -> None:
+    """Point this process's Django at a node's index and bring its tables up to date.
 
     Django's settings belong to the whole process, so one process serves one folder.
     """
-    if not settings.configured:
-        settings.configure(
-            INSTALLED_APPS=[_APP],
-            DATABASES={
-                "default": {
-                    "ENGINE": "django.db.backends.sqlite3",
-                    "NAME": str(database),
-                    "OPTIONS": {"timeout": 30},
-                }
-            },
-            USE_TZ=True,
-        )
-        connection_created.connect(_tune, dispatch_uid="qa_fetch.node")
-        django.setup(set_prefix=False)
-    _check_ours(database)
+    configure(options)
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0, interactive=False)
 
 
-def _check_ours(database: Path) -> None:
+def configure(options: NodeOptions) -> None:
+    """Point this process's Django at a node's index, whatever state that is in."""
+    if not settings.configured:
+        settings.configure(**_settings(options))
+        connection_created.connect(_tune, dispatch_uid="qa_fetch.node")
+        django.setup(set_prefix=False)
+    _check_ours(options)
+
+
+def _settings(options: NodeOptions) -> dict[str, Any]:
+    web = options.web
+    return {
+        "INSTALLED_APPS": [_APP, "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
+        "DATABASES": {"default": _database(options)},
+        "USE_TZ": True,
+        "QA_FETCH_NODE": options,
+        "ALLOWED_HOSTS": ["*"]
+        if web.host in ("0.0.0.0", "::") and not web.names
+        else [web.host, *_LOCAL_NAMES, *web.names],
+        "SECRET_KEY": _secret_key(options.data),
+        "ROOT_URLCONF": f"{_APP}.web.urls",
+        "MIDDLEWARE": [
+            "django.middleware.security.SecurityMiddleware",
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            f"{_APP}.web.access.Access",
+            "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        ],
+        "TEMPLATES": [
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {
+                    "context_processors": [
+                        "django.template.context_processors.request",
+                        "django.contrib.auth.context_processors.auth",
+                        f"{_APP}.web.access.of_the_node",
+                    ]
+                },
+            }
+        ],
+        "LOGIN_URL": "/sign-in/",
+        "LOGIN_REDIRECT_URL": "/",
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Strict",
+        "SESSION_COOKIE_NAME": "qa_fetch_node",
+        "CSRF_COOKIE_NAME": "qa_fetch_node_csrf",
+        "CSRF_COOKIE_SAMESITE": "Strict",
+        "SECURE_REFERRER_POLICY": "no-referrer",
+        "APPEND_SLASH": False,
+        "LOGGING_CONFIG": None,
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": 1 << 20,
+        "USE_I18N": False,
+    }
+
+
+def _database(options: NodeOptions) -> dict[str, Any]:
+    database = options.database
+    if not database.url:
+        name = str(options.data / "index.sqlite3")
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": {"timeout": 30}}
+    parts = urlsplit(database.url)
+    if parts.password is not None:
+        raise ConfigError(
+            "[database] url holds a password, which then stands in a file and in messages. "
+            "Leave it out there, and name it with password_env or password_file."
+        )
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": _password(database),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5},
+    }
+
+
+def _password(database: Database) -> str:
+    return read_secret("[database]", "password", env=database.password_env, file=database.password_file) or ""
+
+
+def _secret_key(data: Path) -> str:
+    """What signs the cookies of this node's pages; made once."""
+    path = data / "secret.key"
+    try:
+        return path.read_text("ascii")
+    except FileNotFoundError:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = secrets.token_urlsafe(48)
+        with path.open("x", encoding="ascii") as file:
+            path.chmod(0o600)
+            file.write(key)
+        return key
+
+
+def _check_ours(options: NodeOptions) -> None:
     if _APP not in settings.INSTALLED_APPS:
         raise ConfigError(
             "this process already runs a Django of its own, which a node cannot share. "
             "Start the node in a process of its own with qa_fetch.node.NodeProcess."
         )
-    name = settings.DATABASES["default"]["NAME"]
-    if str(name) != str(database):
+    running: NodeOptions = settings.QA_FETCH_NODE
+    if (running.data, running.database) != (options.data, options.database):
         raise ConfigError(
-            f"this process already serves the node in {Path(name).parent}, and Django allows one per process. "
+            f"this process already serves the node in {running.data}, and Django allows one per process. "
             "Start the other one with qa_fetch.node.NodeProcess."
         )
+    settings.QA_FETCH_NODE = options
 
 
 def _tune(connection: Any, **_: Any) -> None:

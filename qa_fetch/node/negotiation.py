@@ -15,6 +15,7 @@ from ..backends.storage import PLAIN, VERIFICATION, is_storage
 from ..backends.wire import Context, Proposal, Rejected
 from .models import Instance
 from .options import NodeOptions
+from .white_list import WhiteList
 
 LOG = logging.getLogger("qa_fetch.node")
 
@@ -35,36 +36,36 @@ _UNKNOWN_CALLER = Rejected(1, 1, 3)
 class Offer:
     """The services, roots and callers that a node's options switch on."""
 
-    def __init__(self, options: NodeOptions) -> None:
+    def __init__(self, options: NodeOptions, white_list: WhiteList) -> None:
         self._options = options
-        self._callers = frozenset(title.strip() for title in options.callers)
+        self._white_list = white_list
 
-    def choose(self, proposal: Proposal) -> dict[int, Context]:
+    def choose(self, proposal: Proposal, address: str) -> dict[int, Context]:
         """The contexts of a proposal that are accepted, each with the transfer syntax that suits what will be sent.
 
         A caller that stores knows what it has: its order counts. A caller that will be sent objects gets the syntax in
         which most of them are stored.
         """
-        if self._callers and proposal.calling not in self._callers:
+        services = self._white_list.services_for(proposal.calling, address)
+        if not services:
             raise _UNKNOWN_CALLER
         if self._options.check_called:
             check_called(proposal, self._options.ae_title)
-        proposal.roles = self._granted(proposal.roles)
+        proposal.roles = _granted(proposal.roles, services)
         proposed = {context.abstract for context in proposal.contexts.values()}
         receiving = {uid for uid, (_, scp) in proposal.roles.items() if scp and uid in proposed}
         stored = _stored_as(receiving) if receiving else {}
         chosen = {}
         for number, context in proposal.contexts.items():
-            speaks = self._speaks(context.abstract)
+            speaks = self._speaks(context.abstract, services)
             if speaks is not None:
                 preferred = (*stored.get(context.abstract, ()), *context.syntaxes)
                 fitting = (uid for uid in preferred if uid in context.syntaxes and speaks(uid))
                 chosen[number] = Context(context.abstract, tuple(fitting)[:1])
         return chosen
 
-    def _speaks(self, sop_class: str) -> Optional[Callable[[str], bool]]:
+    def _speaks(self, sop_class: str, services: frozenset[str]) -> Optional[Callable[[str], bool]]:
         """Which transfer syntaxes this node takes for a SOP class; None when it does not offer the class."""
-        services = self._options.services
         if is_storage(sop_class):
             return _is_stored if "store" in services or "get" in services else None
         if sop_class == VERIFICATION:
@@ -72,12 +73,12 @@ class Offer:
         service, root = QUERY_RETRIEVE.get(sop_class, ("", ""))
         return PLAIN.__contains__ if service in services and root in self._options.roots else None
 
-    def _granted(self, roles: dict[str, tuple[bool, bool]]) -> dict[str, tuple[bool, bool]]:
-        """A caller may be the SCP of storage classes in a C-GET, since objects are then stored to it."""
-        if "get" not in self._options.services:
-            return {}
-        may_store = "store" in self._options.services
-        return {uid: (scu and may_store, scp) for uid, (scu, scp) in roles.items() if is_storage(uid)}
+
+def _granted(roles: dict[str, tuple[bool, bool]], services: frozenset[str]) -> dict[str, tuple[bool, bool]]:
+    """A caller may be the SCP of storage classes in a C-GET, since objects are then stored to it."""
+    if "get" not in services:
+        return {}
+    return {uid: (scu and "store" in services, scp) for uid, (scu, scp) in roles.items() if is_storage(uid)}
 
 
 def _is_stored(syntax: str) -> bool:

@@ -7,34 +7,38 @@ import hashlib
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from django.db import Error as DatabaseError
-from django.db import transaction
+from django.utils import timezone
 
 from .. import part10
 from ..errors import BadArchive
 from ..shelf.disk import flush_folder
-from ..shelf.incoming import Draft
+from ..shelf.incoming import Draft, Piece
 from . import headers
-from .models import Instance, Patient, ReferencedPlan, Series, Study
+from .indexing import Described, Indexer
+from .options import NodeOptions
 
 LOG = logging.getLogger("qa_fetch.node")
 
 SUCCESS, DUPLICATE, NO_RESOURCES, DOES_NOT_FIT, CANNOT_UNDERSTAND = 0x0000, 0x0111, 0xA700, 0xA900, 0xC000
-_ANOTHER = "another object with its SOP Instance UID is stored already; the first one stays"
+_ANOTHER = "another object with its SOP Instance UID is stored already; this one is kept apart in the folder conflicts"
+_FILE_HEADER = b"\x02\x00"
 
 
 @dataclass(frozen=True)
 class Announced:
-    """What a C-STORE says of the object that it brings."""
+    """What a C-STORE says of the object that it brings, and who sends it."""
 
     SOPClassUID: str
     SOPInstanceUID: str
     TransferSyntaxUID: str
+    source: str = ""
 
 
 class Refusal(Exception):
@@ -48,11 +52,15 @@ class Refusal(Exception):
 class ObjectStore:
     """The files of a node and the rows that describe them."""
 
-    def __init__(self, data: Path) -> None:
-        self._objects = data / "objects"
-        self._incoming = data / "incoming"
+    def __init__(self, options: NodeOptions) -> None:
+        self.extra = tuple(headers.tag_of(name) for name in options.extra)
+        self.largest = options.bounds.object_megabytes << 20
+        self._objects = options.data / "objects"
+        self._incoming = options.data / "incoming"
+        self._conflicts = options.data / "conflicts"
         self._numbers = itertools.count()
         self._one_writer = threading.Lock()
+        self._indexer = Indexer()
 
     def prepare(self) -> None:
         """Make the folders, and remove what a crash left half-written."""
@@ -63,44 +71,39 @@ class ObjectStore:
 
     def path(self, uid: str) -> Path:
         """Where the object with this UID lies; 256 folders, so that none grows too large."""
-        folder = hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:2]
-        return self._objects / folder / f"{part10.file_stem(uid)}.dcm"
+        stem = part10.file_stem(uid)
+        return self._objects / hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:2] / f"{stem}.dcm"
 
     def temporary(self) -> Path:
         """A name for an object that is arriving; only one process uses this folder."""
         return self._incoming / f"{next(self._numbers)}.part"
 
-    def keep(self, file: Path, new: Described) -> None:
-        """Move a file that is checked and on the disk to its place, and describe it in the index."""
+    def keep(self, draft: Draft, new: Described) -> None:
+        """Give an object that is checked its place on the disk and in the index."""
+        draft.flush()  # not while others wait
         with self._one_writer:
             target = self.path(new.identity.sop_instance)
-            found = Instance.objects.filter(SOPInstanceUID=new.identity.sop_instance)
-            known = next(iter(found.values_list("digest", flat=True)), None)
+            known = self._indexer.digest_of(new.identity.sop_instance)
             if known is not None and known != new.digest:
+                self._keep_apart(draft, new)
                 raise Refusal(DUPLICATE, _ANOTHER)
             if known is not None and target.is_file():
                 return
             target.parent.mkdir(exist_ok=True, mode=0o700)
-            file.replace(target)
+            draft.become(target)
             flush_folder(target.parent)
             if known is None:
                 try:
-                    with transaction.atomic():
-                        _insert(new)
+                    self._indexer.add(new)
                 except DatabaseError:
                     target.unlink(missing_ok=True)
                     raise
 
-
-@dataclass(frozen=True)
-class Described:
-    """An object as it goes into the index."""
-
-    identity: part10.Identity
-    header: headers.Header
-    transfer_syntax: str
-    size: int
-    digest: str
+    def _keep_apart(self, draft: Draft, new: Described) -> None:
+        self._conflicts.mkdir(exist_ok=True, mode=0o700)
+        draft.become(self._conflicts / f"{part10.file_stem(new.identity.sop_instance)}-{new.digest[:16]}.dcm")
+        flush_folder(self._conflicts)
+        self._indexer.add_conflict(new)
 
 
 class Arrival:
@@ -114,33 +117,31 @@ class Arrival:
         self.size = 0
         self._store = store
         self._announced = announced
+        self._begun = time.perf_counter()
         self._digest = hashlib.sha256(announced.TransferSyntaxUID.encode() + b"\n")
-        self._path = store.temporary()
         self._draft: Optional[Draft] = None
         with self._refusing():
             self._draft = Draft(
-                self._path, announced.SOPClassUID, announced.SOPInstanceUID, announced.TransferSyntaxUID
+                store.temporary(), announced.SOPClassUID, announced.SOPInstanceUID, announced.TransferSyntaxUID
             )
 
-    def write(self, pieces: Sequence[memoryview]) -> None:
+    def write(self, pieces: Sequence[Piece]) -> None:
         """Take more of the data set; the pieces are not looked at again after the call."""
         self.size += sum(map(len, pieces))
-        if self._draft is not None and self.status == SUCCESS:
-            with self._refusing():
-                self._draft.write(pieces)
-                for piece in pieces:
-                    self._digest.update(piece)
+        if self._draft is None or self.status != SUCCESS:
+            return
+        with self._refusing():
+            if self.size > self._store.largest:
+                raise Refusal(NO_RESOURCES, "it is larger than bounds.object_megabytes allows")
+            self._draft.write(pieces)
+            for piece in pieces:
+                self._digest.update(piece)
 
     def finish(self) -> int:
         """Keep the object when it is what was announced; the status with which to answer."""
         if self._draft is not None and self.status == SUCCESS:
             with self._refusing():
-                whole = self._path.with_suffix(".dcm")
-                try:
-                    self._draft.become(whole, flush=True)
-                    self._store.keep(whole, self._described(whole))
-                finally:
-                    whole.unlink(missing_ok=True)
+                self._store.keep(self._draft, self._described(self._draft))
         return self.status
 
     def close(self) -> None:
@@ -149,21 +150,23 @@ class Arrival:
             self._draft.discard()
             self._draft.close()
 
-    def _described(self, path: Path) -> Described:
-        announced = self._announced
-        with path.open("rb") as file:
-            with part10.opened(file, "an object") as content:
-                if len(content.dataset) != self.size:
-                    raise Refusal(CANNOT_UNDERSTAND, "its data set begins with elements of a file header")
-                identity = content.identity()
-            if (identity.sop_class, identity.sop_instance) != (announced.SOPClassUID, announced.SOPInstanceUID):
-                raise Refusal(DOES_NOT_FIT, "its SOP UIDs are not those of the C-STORE request")
-            if not identity.study or not identity.series:
-                raise Refusal(DOES_NOT_FIT, "it has no Study or Series Instance UID")
-            if any("\\" in uid for uid in (identity.sop_instance, identity.study, identity.series)):
-                raise Refusal(DOES_NOT_FIT, "one of its UIDs has several values, so nobody could ask for it")
-            header = headers.build(file)
-        return Described(identity, header, announced.TransferSyntaxUID, self.size, self._digest.hexdigest())
+    def _described(self, draft: Draft) -> Described:
+        announced, identity = self._announced, draft.identity()
+        if bytes(draft.dataset[:2]) == _FILE_HEADER:
+            raise Refusal(CANNOT_UNDERSTAND, "its data set begins with elements of a file header")
+        if (identity.sop_class, identity.sop_instance) != (announced.SOPClassUID, announced.SOPInstanceUID):
+            raise Refusal(DOES_NOT_FIT, "its SOP UIDs are not those of the C-STORE request")
+        check_names(identity)
+        return Described(
+            identity,
+            headers.build(draft.dataset, announced.TransferSyntaxUID, self._store.extra),
+            announced.TransferSyntaxUID,
+            self.size,
+            self._digest.hexdigest(),
+            timezone.now(),
+            announced.source,
+            time.perf_counter() - self._begun,
+        )
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -184,29 +187,9 @@ class Arrival:
         LOG.log(level, "object refused with 0x%04X: %s", status, reason)
 
 
-def _insert(new: Described) -> None:
-    instance = Instance.objects.create(
-        series_id=_series(new.header.PatientID, new.identity.study, new.identity.series),
-        SOPInstanceUID=new.identity.sop_instance,
-        SOPClassUID=new.identity.sop_class,
-        TransferSyntaxUID=new.transfer_syntax,
-        size=new.size,
-        digest=new.digest,
-        header=new.header.encoded,
-        left_out=new.header.left_out,
-        **new.header.columns,
-    )
-    if new.header.plans:
-        ReferencedPlan.objects.bulk_create(
-            ReferencedPlan(instance=instance, ReferencedSOPInstanceUID=uid) for uid in new.header.plans
-        )
-
-
-def _series(patient_id: str, study_uid: str, series_uid: str) -> int:
-    """The key of a series, which is there already for most objects."""
-    keys = {"study__patient__PatientID": patient_id, "study__StudyInstanceUID": study_uid}
-    for key in Series.objects.filter(SeriesInstanceUID=series_uid, **keys).values_list("pk", flat=True):
-        return int(key)
-    patient, _ = Patient.objects.get_or_create(PatientID=patient_id)
-    study, _ = Study.objects.get_or_create(patient=patient, StudyInstanceUID=study_uid)
-    return int(Series.objects.create(study=study, SeriesInstanceUID=series_uid).pk)
+def check_names(identity: part10.Identity) -> None:
+    """Refuse an object that nobody could ask for."""
+    if not identity.study or not identity.series:
+        raise Refusal(DOES_NOT_FIT, "it has no Study or Series Instance UID")
+    if any("\\" in uid for uid in (identity.sop_instance, identity.study, identity.series)):
+        raise Refusal(DOES_NOT_FIT, "one of its UIDs has several values, so nobody could ask for it")

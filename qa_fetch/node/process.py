@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -11,11 +12,11 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Optional
+from typing import Any, Optional
 from urllib.parse import quote
 
 from ..errors import ConfigError
-from .options import NodeOptions
+from .options import NodeOptions, to_tables
 
 _START_SECONDS = 30.0
 
@@ -27,13 +28,10 @@ class NodeProcess:
     ----------
     options
         The node's options; port 0 takes any free one.
-    log
-        A file to which the child writes its log; without it, it logs nothing.
     """
 
-    def __init__(self, options: NodeOptions, log: Optional[Path] = None) -> None:
+    def __init__(self, options: NodeOptions) -> None:
         self.options = options
-        self._log = log
         self._child: Optional[subprocess.Popen[bytes]] = None
         self._told: dict[str, Any] = {}
 
@@ -41,6 +39,11 @@ class NodeProcess:
     def port(self) -> int:
         """Where it listens."""
         return int(self._told.get("port", self.options.port))
+
+    @property
+    def web_port(self) -> Optional[int]:
+        """Where its pages are served, if they are."""
+        return self._told.get("web_port", self.options.web.port)
 
     @property
     def pid(self) -> int:
@@ -59,24 +62,23 @@ class NodeProcess:
         """Start the child and wait until it listens."""
         if self._child is not None:
             raise RuntimeError("this node is running already")
-        command = [sys.executable, "-m", "qa_fetch.node", *self.options.arguments(), "--until-eof"]
-        with self._errors() as errors:
-            begin = errors.seek(0, os.SEEK_END)
+        command = [sys.executable, "-m", "qa_fetch.node"]
+        with tempfile.TemporaryFile() as errors:
             self._child = subprocess.Popen(
-                command + ["--verbose"] * (self._log is not None),
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, "PYTHONPATH": _python_path()},
             )
             try:
-                line = self._first_line()
+                line = self._told_back()
             except BaseException:  # an interrupt here would leave the child running: nobody has its handle yet
                 self.kill()
                 raise
             if not line:
                 self.kill()
-                errors.seek(begin)
+                errors.seek(0)
                 said = errors.read().decode("utf-8", "replace").strip().splitlines()
                 raise ConfigError(said[-1] if said else f"the node in {self.options.data} ended before it was ready.")
         self._told = json.loads(line)
@@ -107,14 +109,12 @@ class NodeProcess:
     ) -> None:
         self.stop()
 
-    def _errors(self) -> BinaryIO:
-        if self._log is not None:
-            return self._log.open("a+b")
-        return tempfile.TemporaryFile()
-
-    def _first_line(self) -> bytes:
-        """The child's line on stdout; a thread reads it because pipes have no timeout on Windows."""
-        assert self._child is not None and self._child.stdout is not None
+    def _told_back(self) -> bytes:
+        """What the child says when it has its options; a thread reads it because pipes have no timeout on Windows."""
+        assert self._child is not None and self._child.stdout is not None and self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, and its last words say why
+            self._child.stdin.write(json.dumps(to_tables(self.options)).encode() + b"\n")
+            self._child.stdin.flush()
         lines: queue.Queue[bytes] = queue.Queue()
         reader = threading.Thread(target=lambda out: lines.put(out.readline()), args=(self._child.stdout,), daemon=True)
         reader.start()

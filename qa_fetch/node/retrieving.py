@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from ..backends.wire import Element
 from .asking import Asked
-from .models import Instance
+from .search import Stored
 
 SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00
 _ALL_FAILED, _SOME_FAILED = 0xA702, 0xB000
@@ -20,13 +20,13 @@ _LARGEST = 0xFFFF  # number that a response has room for
 class Retrieval:
     """One C-MOVE or C-GET on its way."""
 
-    def __init__(self, asked: Asked, rows: Sequence[Instance]) -> None:
+    def __init__(self, asked: Asked, rows: Sequence[Stored]) -> None:
         self.completed = self.warnings = 0
         self.failed: list[str] = []
         self._asked = asked
         self._rows = rows
 
-    def run(self, send: Callable[[Instance], int]) -> int:
+    def run(self, send: Callable[[Stored], int]) -> int:
         """Send all, unless the caller cancels; the final status, which the caller has been told."""
         for row in self._rows:
             if self._asked.cancelled:
@@ -37,7 +37,7 @@ class Retrieval:
             return self._end(SUCCESS)
         return self._end(_ALL_FAILED if len(self.failed) == len(self._rows) else _SOME_FAILED)
 
-    def _count(self, row: Instance, status: int) -> None:
+    def _count(self, row: Stored, status: int) -> None:
         if status == SUCCESS:
             self.completed += 1
         elif status & 0xF000 == 0xB000 or status in _WARNINGS:

@@ -16,7 +16,7 @@ from ..backends.wire import Association, Context, Element, Kind, Lost, Message, 
 from ..backends.wire.command import RESPONSE
 from ..budget import Budget
 from ..errors import BadArchive
-from .models import Instance
+from .search import Stored
 
 LOG = logging.getLogger("qa_fetch.node")
 
@@ -65,7 +65,7 @@ class Sender:
         self._hear = hear
         self._unfit: set[_Kind] = set()
 
-    def send(self, row: Instance) -> int:
+    def send(self, row: Stored) -> int:
         """Send one object; the status is the receiver's, or says why nothing was sent."""
         chosen = self._fitting(row.SOPClassUID, row.TransferSyntaxUID)
         if chosen is None:
@@ -83,7 +83,7 @@ class Sender:
         return _UNKNOWN_OBJECT
 
     @contextlib.contextmanager
-    def _stored(self, row: Instance) -> Iterator[memoryview]:
+    def _stored(self, row: Stored) -> Iterator[memoryview]:
         """The data set of an object where it lies."""
         with self._path(row.SOPInstanceUID).open("rb", buffering=0) as file:
             if row.size <= _SMALL:
@@ -92,7 +92,7 @@ class Sender:
                 with part10.opened(file, "its file") as content:
                     yield _checked(content, row)
 
-    def _store(self, row: Instance, context: int, data: Source) -> int:
+    def _store(self, row: Stored, context: int, data: Source) -> int:
         number = self._association.next_number()
         request: dict[Element, Union[int, str]] = {
             Element.AffectedSOPClassUID: row.SOPClassUID,
@@ -147,7 +147,7 @@ class Destination:
         self,
         address: tuple[str, int],
         titles: tuple[str, str],
-        rows: Sequence[Instance],
+        rows: Sequence[Stored],
         sender: Callable[[Association], Sender],
     ) -> None:
         self._address = address
@@ -160,7 +160,7 @@ class Destination:
         self._proposed: list[_Kind] = []
         self._unreachable = False
 
-    def send(self, row: Instance) -> int:
+    def send(self, row: Stored) -> int:
         """Send one object; the status is the receiver's, or says that it cannot be reached."""
         kind = (row.SOPClassUID, row.TransferSyntaxUID)
         try:
@@ -206,7 +206,7 @@ class Destination:
             self._unreachable = True
 
 
-def _checked(content: part10.Part10, row: Instance) -> memoryview:
+def _checked(content: part10.Part10, row: Stored) -> memoryview:
     """The data set of a file, which has to be what was put there."""
     if content.transfer_syntax != row.TransferSyntaxUID or len(content.dataset) != row.size:
         raise BadArchive("its file is not what was stored. Restore the node's folder from a backup.")

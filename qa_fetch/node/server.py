@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
 from types import TracebackType
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import pydicom.config
+from django.conf import settings
 
 from ..backends.acceptor import Limits, Server
+from ..backends.encryption import server_context
 from ..errors import ConfigError
 from ..locks import FileLock
-from . import index
+from . import index, log
 from .options import NodeOptions
+
+if TYPE_CHECKING:
+    from .web.serving import WebServer
 
 LOG = logging.getLogger("qa_fetch.node")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_LIMITS = Limits(associations=100, negotiation=10.0, idle=60.0, pause=0.3)
+_PAUSE = 0.3  # seconds since its last request for which a closing node waits for another one
 
 
 class Node:
@@ -29,33 +35,56 @@ class Node:
         self.options = options
         self._lock = FileLock(options.data / "node.lock")
         self._server: Optional[Server] = None
+        self._web: Optional[WebServer] = None
+        self._undoing = contextlib.ExitStack()
 
     @property
     def port(self) -> int:
         """Where it listens, also when any free port was asked for."""
         return self.options.port if self._server is None else self._server.port
 
+    @property
+    def web_port(self) -> Optional[int]:
+        """Where its pages are served, if they are."""
+        return self.options.web.port if self._web is None else self._web.port
+
     def start(self) -> None:
         """Open the index and listen; returns when associations are accepted."""
         if self._server is not None:
             raise RuntimeError("this node is running already")
-        self._claim_folder()
-        try:
+        with contextlib.ExitStack() as undoing:
+            self._claim_folder()
+            undoing.callback(self._lock.release)
+            if self.options.log is not None:
+                undoing.callback(log.end, log.begin(self.options.log))
             self._listen()
-        finally:
-            if self._server is None:
-                self._lock.release()
+            undoing.callback(self._stop_listening)
+            if self.options.web.port is not None:
+                self._serve_pages()
+                undoing.callback(self._stop_serving)
+            self._undoing = undoing.pop_all()
         LOG.info("node %s listens on %s:%d", self.options.ae_title, self.options.host, self.port)
 
     def stop(self) -> None:
         """Stop listening, let what is running finish for a while, then end it."""
-        if self._server is None:
-            return
+        self._undoing.close()
+
+    def _stop_listening(self) -> None:
+        assert self._server is not None
         self._server.close(self.options.grace)
         self._server = None
         index.close_this_thread()
-        self._lock.release()
         LOG.info("node %s stopped", self.options.ae_title)
+
+    def _serve_pages(self) -> None:
+        from .web.serving import WebServer
+
+        self._web = WebServer(self.options.web)
+
+    def _stop_serving(self) -> None:
+        assert self._web is not None
+        self._web.close()
+        self._web = None
 
     def __enter__(self) -> Node:
         self.start()
@@ -82,16 +111,20 @@ class Node:
     def _listen(self) -> None:
         # pydicom warns with the value at fault, which is a patient's.
         pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-        index.start(self.options.data / "index.sqlite3")
+        index.start(self.options)
         # These import the models, which exist only once Django is configured.
         from .objects import ObjectStore
         from .services import Services
 
-        objects = ObjectStore(self.options.data)
+        objects = ObjectStore(self.options)
         objects.prepare()
+        settings.QA_FETCH_OBJECTS = objects
         address = (self.options.host, self.options.port)
         try:
-            self._server = Server(address, Services(self.options, objects).service(), _LIMITS)
+            bounds = self.options.bounds
+            limits = Limits(bounds.associations, bounds.negotiation, bounds.idle, _PAUSE, bounds.per_caller)
+            tls = server_context(self.options.tls, "[tls]")
+            self._server = Server(address, Services(self.options, objects).service(), limits, tls)
         except OSError as error:
             raise ConfigError(
                 f"the node cannot listen on {address[0]}:{address[1]} ({error.strerror}). "

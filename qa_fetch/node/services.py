@@ -14,13 +14,13 @@ from ..backends.wire import Association, Element, Kind, Message, Violation
 from ..errors import BadArchive
 from . import index
 from .asking import Asked
-from .models import Instance
 from .negotiation import QUERY_RETRIEVE, Offer
 from .objects import Announced, Arrival, ObjectStore
 from .options import NodeOptions
 from .retrieving import CANCELLED, PENDING, SUCCESS, Retrieval
-from .search import BadIdentifier, Query, Searcher
+from .search import BadIdentifier, Query, Searcher, Stored
 from .sending import Destination, Sender
+from .white_list import WhiteList
 
 LOG = logging.getLogger("qa_fetch.node")
 
@@ -36,13 +36,14 @@ class Services:
     def __init__(self, options: NodeOptions, objects: ObjectStore) -> None:
         self._options = options
         self._objects = objects
-        self._searcher = Searcher(options.ae_title, objects.path)
+        self._white_list = WhiteList(options)
+        self._searcher = Searcher(options.ae_title, objects.path, objects.extra)
         self._destinations: set[Destination] = set()
 
     def service(self) -> Service:
         """The same as the server wants it."""
         return Service(
-            choose=Offer(self._options).choose,
+            choose=Offer(self._options, self._white_list).choose,
             handlers={
                 Kind.C_ECHO: self.echo,
                 Kind.C_STORE: self.store,
@@ -70,12 +71,15 @@ class Services:
         context, command = association.contexts[message.context], message.command
         if not command.has_data:
             raise Violation("a C-STORE without an object")
-        if "store" not in self._options.services or not is_storage(context.abstract):
+        allowed = self._white_list.services_for(association.calling, association.peer)
+        if "store" not in allowed or not is_storage(context.abstract):
             association.stream(message, lambda pieces: None)
             association.respond(message, _NOT_AUTHORISED)
             return
         instance = command.text(Element.AffectedSOPInstanceUID)
-        announced = Announced(command.text(Element.AffectedSOPClassUID), instance, context.syntaxes[0])
+        announced = Announced(
+            command.text(Element.AffectedSOPClassUID), instance, context.syntaxes[0], association.calling
+        )
         arrival = Arrival(self._objects, announced)
         try:
             association.stream(message, arrival.write)
@@ -102,7 +106,8 @@ class Services:
 
     def move(self, association: Association, asked: Asked) -> None:
         """Send what is asked for to a destination that we know."""
-        if asked.destination not in self._options.destinations:
+        peer = self._options.peers.get(asked.destination)
+        if peer is None or peer.port is None:
             LOG.warning("C-MOVE from %s: 0xA801, the destination is not configured", _caller(association))
             _refuse("C-MOVE", association, asked, _UNKNOWN_DESTINATION)
             return
@@ -116,7 +121,7 @@ class Services:
             Element.MoveOriginatorMessageID: asked.number,
         }
         destination = Destination(
-            self._options.destinations[asked.destination],
+            (peer.host, peer.port),
             (asked.destination, self._options.ae_title),
             rows,
             lambda opened: Sender(opened, opened.contexts, self._objects.path, more),
@@ -143,7 +148,7 @@ class Services:
         sender = Sender(association, taking, self._objects.path, more, asked.hear)
         _retrieve("C-GET", association, Retrieval(asked, rows), sender.send)
 
-    def _rows(self, association: Association, asked: Asked, service: str) -> Union[list[Instance], int]:
+    def _rows(self, association: Association, asked: Asked, service: str) -> Union[list[Stored], int]:
         """The objects asked for, or the status that says why there are none."""
         try:
             query = self._query(asked)
@@ -176,7 +181,7 @@ def _too_late(association: Association, message: Message) -> None:
     """A C-CANCEL of something that is answered already."""
 
 
-def _retrieve(service: str, association: Association, retrieval: Retrieval, send: Callable[[Instance], int]) -> None:
+def _retrieve(service: str, association: Association, retrieval: Retrieval, send: Callable[[Stored], int]) -> None:
     status = retrieval.run(send)
     sent, failed = retrieval.completed, len(retrieval.failed)
     LOG.info("%s from %s: 0x%04X, %d sent, %d failed", service, _caller(association), status, sent, failed)

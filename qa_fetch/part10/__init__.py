@@ -14,7 +14,7 @@ from .uids import (
     clean_uid,
     file_stem,
 )
-from .walking import Buffer, Identity, check, check_beginning, walk
+from .walking import Buffer, Element, Identity, check, check_beginning, elements, inflated, walk
 
 __all__ = [
     "DEFLATED",
@@ -24,15 +24,18 @@ __all__ = [
     "IMPLEMENTATION_UID",
     "IMPLICIT_LITTLE",
     "Buffer",
+    "Element",
     "Identity",
     "Part10",
     "check",
     "check_beginning",
     "clean_uid",
     "decode",
+    "elements",
     "encode",
     "file_meta",
     "file_stem",
+    "inflated",
     "opened",
     "read",
     "split",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
 from typing import NamedTuple, Optional, Union
@@ -121,11 +122,39 @@ class Walker:
 def walk(data: Buffer, transfer_syntax: str, what: str) -> dict[str, str]:
     """Walk an encoded data set from end to end; BadArchive when it is cut short or garbled."""
     if transfer_syntax == DEFLATED:
-        data = _inflated(data)
+        data = inflated(data)
     try:
         return _identity(Walker(memoryview(data)), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING))
     except Broken as broken:
         raise BadArchive(f"{what} {broken}") from None
+
+
+class Element(NamedTuple):
+    """One element at the top level of an encoded data set: where it begins, its value begins, and it ends."""
+
+    tag: int
+    vr: bytes
+    start: int
+    value: int
+    end: int
+
+
+def elements(data: Buffer, transfer_syntax: str) -> Iterator[Element]:
+    """The top-level elements of a data set that is not deflated; BadArchive where it is cut short or garbled.
+
+    Its values are not looked at: pixels are stepped over.
+    """
+    view = memoryview(data)
+    walker, encoding = Walker(view), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING)
+    at, end = 0, len(view)
+    try:
+        while at < end:
+            (group, number), vr, value, length = walker.element(at, encoding)
+            after = walker.end_of(vr, value, length, encoding)
+            yield Element(group << 16 | number, vr, at, value, after)
+            at = after
+    except Broken as broken:
+        raise BadArchive(f"a data set {broken}") from None
 
 
 def check(data: Buffer, transfer_syntax: str) -> Identity:
@@ -187,7 +216,8 @@ def _identity(walker: Walker, encoding: _Encoding, length: Optional[int] = None)
     return found
 
 
-def _inflated(data: Buffer) -> bytes:
+def inflated(data: Buffer) -> bytes:
+    """A deflated data set unpacked, which is explicit little endian then; BadArchive where it cannot be."""
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         unpacked = unpacker.decompress(data, _LARGEST_UNPACKED)

@@ -141,6 +141,11 @@ class Draft:
             self._mapped = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
         return self._mapped
 
+    @property
+    def dataset(self) -> memoryview:
+        """The data set, to look at."""
+        return memoryview(self._content)[self._start :]
+
     def identity(self) -> part10.Identity:
         """What the object says it is, from a walk over the data set from end to end."""
         if self._identity is None:
@@ -150,7 +155,7 @@ class Draft:
             if self._held is None:
                 self._identity = part10.check_beginning(self._beginning, length, self.transfer_syntax)
             if self._identity is None:
-                self._identity = part10.check(memoryview(self._content)[self._start :], self.transfer_syntax)
+                self._identity = part10.check(self.dataset, self.transfer_syntax)
         return self._identity
 
     def checked(self) -> part10.Identity:
@@ -183,6 +188,11 @@ class Draft:
             _write(self._descriptor, [self._held])
             self._written = True
 
+    def flush(self) -> None:
+        """Have the whole file on the disk itself."""
+        self._write_out()
+        os.fsync(self._descriptor)
+
     def become(self, target: Union[str, Path], *, flush: bool = False) -> None:
         """Give the file its name; what was there is replaced.
 
@@ -193,9 +203,9 @@ class Draft:
         flush
             Whether it must be on the disk itself before it has its name; else ``settle`` does that later.
         """
-        self._write_out()
         if flush or os.name == "nt":  # which renames no open file, so that it cannot be flushed later
-            os.fsync(self._descriptor)
+            self.flush()
+        self._write_out()
         if os.name == "nt":
             self._crc32 = self.crc32()
             self.close()

@@ -11,7 +11,7 @@ from interop_ours import Inbox, StartNode, receiving
 from peers.process import LOOPBACK
 from pydicom.dataset import Dataset
 
-from qa_fetch.node import NodeOptions, NodeProcess
+from qa_fetch.node import NodeOptions, NodeProcess, Peer
 
 
 @pytest.fixture(params=["own", "pynetdicom"])
@@ -46,8 +46,8 @@ def node(tmp_path: Path) -> Iterator[StartNode]:
     started: list[NodeProcess] = []
 
     def start(**destinations: int) -> NodeProcess:
-        known = {title: (LOOPBACK, port) for title, port in destinations.items()}
-        running = NodeProcess(NodeOptions(data=tmp_path / f"node{len(started)}", port=0, destinations=known))
+        known = {title: Peer(LOOPBACK, port) for title, port in destinations.items()}
+        running = NodeProcess(NodeOptions(data=tmp_path / f"node{len(started)}", port=0, peers=known))
         running.start()
         started.append(running)
         return running

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from qa_fetch import Archive
-from qa_fetch.node import NodeOptions, NodeProcess
+from qa_fetch.node import NodeOptions, NodeProcess, Peer
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ TOLD = {
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     """One node for every encoding; it knows movescu."""
-    options = NodeOptions(tmp_path_factory.mktemp("node"), port=0, destinations={"MOVESCU": (LOOPBACK, free_port())})
+    options = NodeOptions(tmp_path_factory.mktemp("node"), port=0, peers={"MOVESCU": Peer(LOOPBACK, free_port())})
     with NodeProcess(options) as running:
         yield running
 

@@ -16,7 +16,7 @@ from qa_fetch.node import NodeOptions, NodeProcess
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[NodeProcess]:
     """An empty node."""
-    with NodeProcess(NodeOptions(tmp_path / "node", port=0), log=tmp_path / "node.log") as running:
+    with NodeProcess(NodeOptions(tmp_path / "node", port=0, log=tmp_path / "node.log")) as running:
         yield running
 
 

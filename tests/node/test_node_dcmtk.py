@@ -13,7 +13,7 @@ from node_objects import uid
 from peers.process import Missing, program, skip_or_fail
 
 from qa_fetch import part10
-from qa_fetch.node import NodeOptions, NodeProcess
+from qa_fetch.node import NodeOptions, NodeProcess, Peer
 
 TOOLS = ("echoscu", "storescu", "findscu", "movescu", "getscu")
 
@@ -51,7 +51,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     held = [objects.plan(), objects.image(number=1), objects.image(number=2)]
     paths = [objects.file(folder, each) for each in held]
     with receiver("QATRACK") as (port, _):
-        options = NodeOptions(folder / "node", port=0, destinations={"QATRACK": ("127.0.0.1", port)})
+        options = NodeOptions(folder / "node", port=0, peers={"QATRACK": Peer("127.0.0.1", port)})
         with NodeProcess(options) as node:
             tool(node, "echoscu")
             assert tool(node, "storescu", *paths).count("Received Store Response (Success)") == 3

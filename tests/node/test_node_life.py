@@ -17,7 +17,8 @@ import node_objects as objects
 import pytest
 
 from qa_fetch.errors import ConfigError
-from qa_fetch.node import NodeOptions, NodeProcess
+from qa_fetch.node import Bounds, Certificates, Database, NodeOptions, NodeProcess, Peer, Web
+from qa_fetch.node.options import from_tables, to_tables
 
 ROOT = Path(sys.modules["qa_fetch"].__file__ or "").parents[1]
 
@@ -45,7 +46,8 @@ def test_naming_the_node_costs_no_django_and_no_pynetdicom() -> None:
         "import sys, qa_fetch.node as n; from qa_fetch.node import NodeOptions, NodeProcess; print(sorted(n.__all__));"
         "assert not {'django', 'pynetdicom', 'pydicom'} & set(sys.modules)"
     )
-    assert (done.stdout, done.stderr) == ("['Node', 'NodeOptions', 'NodeProcess', 'serve']\n", "")
+    names = ["Bounds", "Certificates", "Database", "Node", "NodeOptions", "NodeProcess", "Peer", "Web", "serve"]
+    assert (done.stdout, done.stderr) == (f"{names}\n", "")
 
 
 def test_a_node_says_where_it_listens(node: NodeProcess) -> None:
@@ -62,7 +64,8 @@ def test_an_aria_like_node_offers_what_aria_offers(tmp_path: Path) -> None:
         tmp_path / "node",
         ae_title="ESAPI",
         port=0,
-        callers=("QATRACK",),
+        peers={"QATRACK": Peer()},
+        strangers=(),
         services=("echo", "find", "move", "store"),
         roots=("study",),
     )
@@ -205,31 +208,73 @@ def test_a_child_that_cannot_start_says_why(node: NodeProcess, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"ae_title": ""}, "'' is not an AE title; expected 1 to 16 ASCII characters."),
-        ({"ae_title": "A" * 17}, f"{'A' * 17!r} is not an AE title; expected 1 to 16 ASCII characters."),
-        ({"callers": ("A\\B",)}, "'A\\\\B' is not an AE title; expected 1 to 16 ASCII characters."),
-        ({"services": ("x",)}, "the node's services name 'x'; expected some of echo, store, find, move, get."),
-        ({"roots": ()}, "the node's roots name nothing; expected some of patient, study."),
-        ({"port": 70000}, "the node's port is 70000; expected a number from 0 to 65535."),
-        ({"destinations": {"A": ("h", 0)}}, "the port of destination A is 0; expected a number from 1 to 65535."),
+        ({"ae_title": ""}, "node.ae_title is ''; expected an AE title of 1 to 16 ASCII characters."),
+        ({"ae_title": "A" * 17}, f"node.ae_title is {'A' * 17!r}; expected an AE title of 1 to 16 ASCII characters."),
+        ({"peers": {"A\\B": Peer()}}, "peers.A\\B is 'A\\\\B'; expected an AE title of 1 to 16 ASCII characters."),
+        ({"services": ("x",)}, "node.services is ['x']; expected a list out of echo, store, find, move, get, commit."),
+        ({"roots": ()}, "node.roots is []; expected a list out of patient, study."),
+        ({"port": 70000}, "node.port is 70000; expected a whole number from 0 to 65535."),
+        ({"peers": {"A": Peer(port=104)}}, "peers.A has a port but no host. Add it."),
     ],
 )
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, given: dict[str, object], message: str) -> None:
     """Before anything starts."""
     with pytest.raises(ConfigError) as caught:
         NodeOptions(tmp_path, **given)  # type: ignore[arg-type]
-    assert str(caught.value) == message
+    assert str(caught.value) == f"the node's options: {message}"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "node.data is missing; expected a folder (in TOML a Windows path goes in single quotes)."),
+        ({"node": {"data": "d", "prot": 1}}, "node.prot is not a setting; expected one of {names}. Did you mean port?"),
+        ({"node": 3}, "node is 3; expected a table [node]."),
+        ({"wep": {}}, "wep is not a table of settings; expected one of {tables}. Did you mean web?"),
+        ({"peers": {"A": 3}}, "peers.A is 3; expected a table [peers.A]."),
+        (
+            {"peers": {"A": {"source": "10.0.0.0/99"}}},
+            "peers.A.source is '10.0.0.0/99'; expected an IP address or a network such as 10.0.0.0/24.",
+        ),
+        ({"bounds": {"idle": 0}}, "bounds.idle is 0; expected a number of seconds above 0."),
+        (
+            {"database": {"url": "mysql://"}},
+            "database.url is 'mysql://'; expected an address such as postgresql://user@host:5432/name.",
+        ),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused(given: dict[str, object], message: str) -> None:
+    """With the name of the setting as it stands there, and what it should have been."""
+    with pytest.raises(ConfigError) as caught:
+        from_tables(given, "file node.toml")
+    names = "data, ae_title, host, port, strangers, services, roots, relational, check_called, grace, extra, log"
+    tables = "node, peers, bounds, tls, database, web"
+    assert str(caught.value) == f"file node.toml: {message.format(names=names, tables=tables)}"
 
 
 def test_options_survive_the_way_to_the_child(tmp_path: Path) -> None:
-    """The command line means what the options say."""
-    from qa_fetch.node.__main__ import _options, _parser
-
+    """The JSON that it reads means what the options say."""
     options = NodeOptions(
-        tmp_path, "ESAPI", "::1", 0, ("A", "B"), {"C": ("::1", 104)}, ("find",), ("study",), False, False, 1.5
+        tmp_path,
+        "ESAPI",
+        "::1",
+        0,
+        strangers=("echo",),
+        services=("find", "echo"),
+        roots=("study",),
+        relational=False,
+        check_called=False,
+        grace=1.5,
+        extra=("StationName",),
+        log=tmp_path / "log",
+        peers={"C": Peer("::1", 104, "10.0.0.0/8", ("find",), True), "D": Peer()},
+        bounds=Bounds(idle=3, associations=2),
+        tls=Certificates(tmp_path / "c", tmp_path / "k"),
+        database=Database("postgresql://u@h/d", "PW"),
+        web=Web(port=0, names=("qa.clinic",), sign_in=True),
     )
-    assert _options(_parser().parse_args(options.arguments())) == options
-    assert _options(_parser().parse_args(["--data", str(tmp_path)])) == NodeOptions(tmp_path)
+    assert from_tables(json.loads(json.dumps(to_tables(options))), "x") == options
+    assert to_tables(NodeOptions(tmp_path))["node"] == {"data": str(tmp_path)}
 
 
 IN_PROCESS = """
@@ -303,13 +348,15 @@ def test_the_migrations_are_complete() -> None:
 
 def test_the_ready_line_is_json(tmp_path: Path) -> None:
     """A process that is not Python reads where the node listens from one line."""
-    command = [sys.executable, "-m", "qa_fetch.node", "--data", str(tmp_path / "n"), "--port", "0", "--until-eof"]
+    command = [sys.executable, "-m", "qa_fetch.node"]
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
-    assert child.stdout is not None
+    assert child.stdout is not None and child.stdin is not None
+    child.stdin.write(json.dumps({"node": {"data": str(tmp_path / "n"), "port": 0}}).encode() + b"\n")
+    child.stdin.flush()
     said = json.loads(child.stdout.readline())
-    assert said == {"ae_title": "QA_NODE", "host": "127.0.0.1", "port": said["port"]}
+    assert said == {"port": said["port"], "web_port": None}
     assert listens(said["port"])
     assert child.communicate(timeout=20) == (b"", None)
     assert (child.returncode, listens(said["port"])) == (0, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from node_objects import uid
 
 from qa_fetch import part10
-from qa_fetch.node import NodeOptions, NodeProcess
+from qa_fetch.node import NodeOptions, NodeProcess, Peer
 
 STUDY_1 = [uid(1, 1, 1, 1), *(uid(1, 1, 2, number) for number in (1, 2, 3))]
 
@@ -30,8 +31,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("course")
     refused = uid(1, 2, 2, 2)
     with client.receiver("QATRACK", refuse=[refused]) as (port, received):
-        destinations = {"QATRACK": ("127.0.0.1", port), "NOBODY": ("127.0.0.1", closed_port())}
-        with NodeProcess(NodeOptions(folder / "node", port=0, destinations=destinations)) as node:
+        destinations = {"QATRACK": Peer("127.0.0.1", port), "NOBODY": Peer("127.0.0.1", closed_port())}
+        with NodeProcess(NodeOptions(folder / "node", port=0, peers=destinations)) as node:
             assert set(client.store(node.port, *objects.content())) == {0}
             yield node, received
 
@@ -127,7 +128,7 @@ def test_a_compressed_object_is_moved_as_it_is_stored(tmp_path: Path) -> None:
     """The association to the destination proposes the syntax of each object."""
     image = objects.compressed(objects.image())
     with client.receiver("QATRACK", [*client.PLAIN, objects.JPEG_2000]) as (port, received):
-        options = NodeOptions(tmp_path / "node", port=0, destinations={"QATRACK": ("127.0.0.1", port)})
+        options = NodeOptions(tmp_path / "node", port=0, peers={"QATRACK": Peer("127.0.0.1", port)})
         with NodeProcess(options) as node:
             client.store(node.port, image, syntax=objects.JPEG_2000)
             client.store(node.port, objects.plan(), syntax=part10.IMPLICIT_LITTLE)
@@ -168,10 +169,11 @@ def test_the_log_tells_the_outcome_and_no_patient(node: NodeProcess, tmp_path: P
     client.move(node.port, "STUDY", {"StudyInstanceUID": uid(1, 1)}, "STRANGER")
     node.stop()
     log = (tmp_path / "node.log").read_text()
+    said = [json.loads(line)["message"] for line in log.splitlines()]
     for line in (
-        "INFO C-FIND from 'TESTER' at 127.0.0.1: 0x0000, 1 answers\n",
-        "INFO C-GET from 'TESTER' at 127.0.0.1: 0x0000, 2 sent, 0 failed\n",
-        "INFO C-MOVE from 'TESTER' at 127.0.0.1: 0xA801, 0 sent, 0 failed\n",
+        "C-FIND from 'TESTER' at 127.0.0.1: 0x0000, 1 answers",
+        "C-GET from 'TESTER' at 127.0.0.1: 0x0000, 2 sent, 0 failed",
+        "C-MOVE from 'TESTER' at 127.0.0.1: 0xA801, 0 sent, 0 failed",
     ):
-        assert log.count(line) == 1, log
+        assert said.count(line) == 1, log
     assert "QA1" not in log and "Machine1" not in log and objects.ROOT not in log

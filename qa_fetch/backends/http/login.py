@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
-from pathlib import Path
 from typing import Optional
 
 from ...config import ArchiveConfig
+from ...config.secret import read_secret
 from ...errors import ConfigError
 
 PASSWORD_VARIABLE = "QA_FETCH_PASSWORD"  # where an inline address finds the password of its user
@@ -39,29 +39,7 @@ def authorization(archive: ArchiveConfig) -> dict[str, str]:
 
 
 def _secret(archive: ArchiveConfig, name: str) -> Optional[str]:
-    variable, file = archive[f"{name}_env"], archive[f"{name}_file"]
-    if variable is not None and file is not None:
-        raise ConfigError(f"{archive.name}: both {name}_env and {name}_file are set. Keep one of them.")
-    if variable is not None:
-        found = os.environ.get(variable)
-        if not found:  # the name is not shown: some people write the secret itself there
-            raise ConfigError(f"{archive.name}: {name}_env names an environment variable that is not set. Set it.")
-    elif file is not None:
-        found = _read(archive.name, name, file)
-    else:
-        return None
-    if not found.isprintable() or (name == "token" and not found.isascii()):
+    found = read_secret(archive.name, name, env=archive[f"{name}_env"], file=archive[f"{name}_file"])
+    if found is not None and (not found.isprintable() or (name == "token" and not found.isascii())):
         raise ConfigError(f"{archive.name}: the {name} holds characters that HTTP cannot send. Correct it.")
-    return found
-
-
-def _read(archive: str, name: str, file: Path) -> str:
-    try:
-        found = file.read_text(encoding="utf-8-sig").strip("\r\n")
-    except OSError as error:
-        raise ConfigError(f"{archive}: {name}_file {file} cannot be read; {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{archive}: {name}_file {file} is not UTF-8 text. Save it as that.") from None
-    if not found:
-        raise ConfigError(f"{archive}: {name}_file {file} is empty. Write the {name} into it.")
     return found

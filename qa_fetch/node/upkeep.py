@@ -1,0 +1,246 @@
+"""Looking after what a node holds: its index made anew from the files, everything read again, and copied out."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Callable, Optional
+
+from .. import part10
+from ..errors import ConfigError, Incomplete
+from ..locks import FileLock
+from . import index, reading
+from .options import NodeOptions
+
+_AT_ONCE = 200  # objects in a transaction: a stop in the middle costs no more than these
+_PER_PROCESS = 32
+
+Progress = Callable[[int, int], None]  # how many of how many are done
+
+
+@dataclass
+class Report:
+    """What was found; ``problems`` name the files at fault, never a patient."""
+
+    checked: int = 0
+    added: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def alone(options: NodeOptions) -> Iterator[None]:
+    """A block in which no node runs on the folder."""
+    if not options.data.is_dir():
+        raise ConfigError(f"there is no node in {options.data}. Make one with qa-fetch node init, or name its folder.")
+    lock = FileLock(options.data / "node.lock")
+    if not lock.try_acquire():
+        raise ConfigError(f"a node is running on {options.data}. Stop it first.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def files_of(options: NodeOptions) -> list[Path]:
+    """All files of objects, in a fixed order."""
+    return sorted((options.data / "objects").glob("*/*.dcm"))
+
+
+def make_index(
+    options: NodeOptions, *, workers: Optional[int] = None, on_progress: Progress = lambda done, of: None
+) -> Report:
+    """Describe in the index what lies in the folder and is not described yet; a second run goes on from the first.
+
+    Parameters
+    ----------
+    options
+        The node's.
+    workers
+        How many processes read; without it, one for each processor.
+    on_progress
+        Called with how many of how many files are done.
+    """
+    report = Report()
+    with alone(options):
+        index.start(options)
+        # These import the models, which exist only once Django is configured.
+        from django.db import transaction
+
+        from .indexing import Described, Indexer
+        from .models import Instance
+        from .objects import ObjectStore, Refusal, check_names
+
+        store, indexer = ObjectStore(options), Indexer()
+        known = {part10.file_stem(uid) for uid in Instance.objects.values_list("SOPInstanceUID", flat=True).iterator()}
+        files = [path for path in files_of(options) if path.stem not in known]
+        for some in _groups(_read_all(files, store.extra, workers), _AT_ONCE):
+            with transaction.atomic():
+                for found in some:
+                    report.checked += 1
+                    try:
+                        if found.problem:
+                            raise Refusal(0, found.problem)
+                        check_names(found.identity)
+                        if store.path(found.identity.sop_instance) != found.path:
+                            raise Refusal(0, "its name is not that of the object in it.")
+                    except Refusal as refusal:
+                        report.problems.append(f"{_named(found.path, options)}: {refusal}")
+                        continue
+                    stored = datetime.fromtimestamp(found.written, timezone.utc)
+                    indexer.add(
+                        Described(found.identity, found.header, found.transfer_syntax, found.size, found.digest, stored)
+                    )
+                    report.added += 1
+            on_progress(report.checked, len(files))
+        index.close_this_thread()
+    return report
+
+
+def verify(options: NodeOptions, *, on_progress: Progress = lambda done, of: None) -> Report:
+    """Read every object again and compare it with the index, and look for files that it does not know."""
+    report = Report()
+    index.start(options)
+    from .models import Instance
+    from .objects import ObjectStore
+
+    store = ObjectStore(options)
+    rows = dict(Instance.objects.values_list("SOPInstanceUID", "digest").iterator())
+    expected = {store.path(uid): digest for uid, digest in rows.items()}
+    strangers = [path for path in files_of(options) if path not in expected]
+    for path, digest in expected.items():
+        report.checked += 1
+        problem = _difference(path, digest)
+        if problem:
+            report.problems.append(f"{_named(path, options)}: {problem}")
+        on_progress(report.checked, len(expected))
+    report.problems += [f"{_named(path, options)}: it is not in the index. Run data index." for path in strangers]
+    index.close_this_thread()
+    return report
+
+
+def _difference(path: Path, digest: str) -> str:
+    found = reading.read(path)
+    if found.problem:
+        return found.problem
+    return "" if found.digest == digest else "it is not what was stored. Restore it from a backup."
+
+
+def export(
+    options: NodeOptions, to: Path, uids: Sequence[str] = (), *, on_progress: Progress = lambda done, of: None
+) -> Report:
+    """Copy objects out, into a folder or a new .zip file: study, series and object by their UIDs.
+
+    Parameters
+    ----------
+    options
+        The node's.
+    to
+        A folder, or the name of a .zip file that is not there yet.
+    uids
+        Study, Series or SOP Instance UIDs; without any, everything.
+    on_progress
+        Called with how many of how many objects are done.
+    """
+    report = Report()
+    index.start(options)
+    chosen = list(_chosen(options, uids))
+    with _target(to) as put:
+        for source, name in chosen:
+            problem = put(source, name)
+            report.checked += 1
+            if problem:
+                report.problems.append(f"{_named(source, options)}: {problem}")
+            else:
+                report.added += 1
+            on_progress(report.checked, len(chosen))
+    index.close_this_thread()
+    return report
+
+
+def _chosen(options: NodeOptions, uids: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    from django.db.models import Q
+
+    from .models import Instance
+    from .objects import ObjectStore
+
+    store = ObjectStore(options)
+    rows = Instance.objects.order_by("series__study_id", "series_id", "pk")
+    if uids:
+        named = Q(SOPInstanceUID__in=uids) | Q(series__SeriesInstanceUID__in=uids)
+        rows = rows.filter(named | Q(series__study__StudyInstanceUID__in=uids))
+    names = ("series__study__StudyInstanceUID", "series__SeriesInstanceUID", "SOPInstanceUID")
+    for study, series, instance in rows.values_list(*names).iterator():
+        stems = [part10.file_stem(uid) for uid in (study, series, instance)]
+        yield store.path(instance), Path(stems[0], stems[1], f"{stems[2]}.dcm")
+
+
+@contextlib.contextmanager
+def _target(to: Path) -> Iterator[Callable[[Path, Path], str]]:
+    if to.suffix.lower() != ".zip":
+        yield lambda source, name: _copied(source, to / name)
+        return
+    draft = to.with_name(f".{to.name}.part")
+    try:
+        if to.exists():
+            raise ConfigError(f"{to} is there already, and nothing is overwritten. Choose another name.")
+        with zipfile.ZipFile(draft, "x", allowZip64=True) as archive:
+            yield lambda source, name: _packed(archive, source, name)
+        draft.replace(to)
+    except OSError as error:
+        raise Incomplete(f"{to} could not be written ({error.strerror}). Free space or check permissions.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _copied(source: Path, target: Path) -> str:
+    """Copy one file under a temporary name first; what went wrong."""
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        if target.exists():
+            same = target.stat().st_size == source.stat().st_size and reading.read(target) == reading.read(source)
+            return "" if same else "another file has its name there already, and nothing is overwritten."
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, draft)
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        return f"it could not be copied ({error.strerror})."
+    return ""
+
+
+def _packed(archive: zipfile.ZipFile, source: Path, name: Path) -> str:
+    try:
+        archive.write(source, name.as_posix())
+    except FileNotFoundError:
+        return "its file is missing. Restore it from a backup."
+    return ""
+
+
+def _read_all(files: Sequence[Path], extra: tuple[int, ...], workers: Optional[int]) -> Iterator[reading.FromFile]:
+    read = partial(reading.read, extra=extra)
+    processes = workers or os.cpu_count() or 1
+    if processes == 1 or len(files) < _AT_ONCE:
+        yield from map(read, files)
+        return
+    # Not forked: this process has database connections and threads, which a copy of it must not have.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(read, files, chunksize=_PER_PROCESS)
+
+
+def _groups(found: Iterable[reading.FromFile], size: int) -> Iterator[list[reading.FromFile]]:
+    iterator = iter(found)
+    return iter(lambda: list(itertools.islice(iterator, size)), [])
+
+
+def _named(path: Path, options: NodeOptions) -> str:
+    return path.relative_to(options.data).as_posix()
