@@ -200,7 +200,7 @@ def roundtrip(bench: Bench) -> None:
                 "roundtrip", f"{name} {says}", f"{workload.says}, a round trip of {says}", contestants, (GETSCU, SOCKET)
             )
     # As packaged, Orthanc serves four associations at a time: no client is more than four times as fast as with one.
-    threaded, workload = bench.orthanc("threaded", no_delay=True, holding="B", threads=10), bench.workload("B")
+    threaded, workload = bench.orthanc("threaded", no_delay=True, holding="Bw", threads=10), bench.workload("B")
     ways = Retrieval(bench, threaded, workload, ROUND_TRIPS["10 ms"])
     says = f"{workload.says}, a round trip of 10 ms, Orthanc with DicomThreadsCount 10"
     bench.race("roundtrip", "B 10 ms, 10 threads", says, [*ways.dimse("get"), ways.getscu(3)], (GETSCU,))
