@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ def check(options: NodeOptions) -> Checked:
                 cursor.execute("PRAGMA integrity_check")
                 says += [f"SQLite says: {row[0]}." for row in cursor.fetchall() if row[0] != "ok"]
         try:
-            call_command("migrate", check_unapplied=True, verbosity=0, plan=True, no_color=True)
+            call_command("migrate", check_unapplied=True, verbosity=0, plan=True, no_color=True, stdout=io.StringIO())
         except SystemExit:
             says.append("its tables are not up to date. Run database create.")
             return Checked(False, tuple(says), 0, 0, 0, 0, len(files_of(options)))

@@ -32,7 +32,7 @@ UNREADABLE = (
 _LONGEST = 8192  # bytes of one element; anything longer is read from the file on the rare query that asks for it
 _PIXELS = 0x7FE00000
 _CHARACTER_SET = 0x00080005
-_PLANS = 0x300C0002
+_PLANS, _REFERENCED = 0x300C0002, 0x00081155
 
 TEXT, NAME, NUMBER, DATE, TIME = "text", "name", "number", "date", "time"
 
@@ -128,14 +128,17 @@ class _Values:
 
     def plans(self) -> tuple[str, ...]:
         """The plans that the object refers to."""
-        if _PLANS not in self._kept:
+        sequence = self._kept.get(_PLANS)
+        if sequence is None or sequence.vr not in (b"SQ", b""):
             return ()
-        try:
-            items: Iterable[Dataset] = self._decoded(_PLANS)[_PLANS].value or ()
-            uids = [part10.clean_uid(item.get("ReferencedSOPInstanceUID") or "") for item in items]
-        except (BadArchive, *UNREADABLE):
-            return ()
-        return tuple(dict.fromkeys(uid for uid in uids if uid))
+        syntax = part10.IMPLICIT_LITTLE if self._implicit else part10.EXPLICIT_LITTLE
+        found: dict[str, None] = {}
+        for item in part10.items(self._view[sequence.value : sequence.end], syntax):
+            for element in part10.elements(item, syntax):
+                if element.tag == _REFERENCED:
+                    raw = bytes(item[element.value : element.end])
+                    found[part10.clean_uid(raw.decode("ascii", "replace"))] = None
+        return tuple(uid for uid in found if uid)
 
     def _decoded(self, tag: int) -> Dataset:
         found: Dataset = _decoded(self._view, self._kept, (_CHARACTER_SET, tag), self._implicit)

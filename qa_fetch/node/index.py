@@ -28,8 +28,15 @@ def start(options: NodeOptions) -> None:
     """
     configure(options)
     from django.core.management import call_command
+    from django.db import Error as DatabaseError
 
-    call_command("migrate", verbosity=0, interactive=False)
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except DatabaseError as error:
+        raise ConfigError(
+            f"the node's database cannot be used ({type(error).__name__}). "
+            "Check that it runs, and the [database] table."
+        ) from error
 
 
 def configure(options: NodeOptions) -> None:
@@ -65,8 +72,9 @@ def _settings(options: NodeOptions) -> dict[str, Any]:
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "APP_DIRS": True,
+                "DIRS": [str(Path(__file__).parent / "web" / "templates")],
                 "OPTIONS": {
+                    "builtins": [f"{_APP}.web.pages.showing"],
                     "context_processors": [
                         "django.template.context_processors.request",
                         "django.contrib.auth.context_processors.auth",
@@ -82,7 +90,9 @@ def _settings(options: NodeOptions) -> dict[str, Any]:
         "SESSION_COOKIE_NAME": "qa_fetch_node",
         "CSRF_COOKIE_NAME": "qa_fetch_node_csrf",
         "CSRF_COOKIE_SAMESITE": "Strict",
-        "SECURE_REFERRER_POLICY": "no-referrer",
+        "CSRF_FAILURE_VIEW": f"{_APP}.web.pages.errors.forged",
+        # With no-referrer browsers send forms with "Origin: null", which Django takes for forged.
+        "SECURE_REFERRER_POLICY": "same-origin",
         "APPEND_SLASH": False,
         "LOGGING_CONFIG": None,
         "DATA_UPLOAD_MAX_MEMORY_SIZE": 1 << 20,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Optional
@@ -54,15 +55,7 @@ class Indexer:
             # A transaction on SQLite that reads before it writes fails where another one has written meanwhile.
             entities = known or _entities_of(*place)
             speaks = {level: self._is_new(level, key, new.header.columns) for level, key in zip(LEVELS, entities)}
-            key = _insert(new, entities[2], speaks)
-            if new.header.plans:
-                ReferencedPlan.objects.bulk_create(
-                    ReferencedPlan(instance_id=key, ReferencedSOPInstanceUID=uid) for uid in new.header.plans
-                )
-            if new.header.extra:
-                ExtraValue.objects.bulk_create(
-                    ExtraValue(instance_id=key, tag=tag, value=value) for tag, value in new.header.extra
-                )
+            _insert(new, entities[2], speaks)
         self._remember(place, entities, new.header.columns)
 
     def add_conflict(self, new: Described) -> None:
@@ -117,14 +110,20 @@ def _quoted(name: str) -> str:
 
 _TABLE = _quoted(Instance._meta.db_table)
 _KNOWN = f"SELECT digest FROM {_TABLE} WHERE {_quoted('SOPInstanceUID')} = %s"
-_INSERT = (
-    f"INSERT INTO {_TABLE} ({', '.join(_quoted(field.column) for field in _FIELDS)}) "
-    f"VALUES ({', '.join(['%s'] * len(_FIELDS))})"
-)
 
 
-def _insert(new: Described, series: int, speaks: dict[str, bool]) -> int:
-    """Insert the row of an object; its key. Django's own way of it costs several times as much."""
+def _inserting(model: Any, columns: Sequence[str]) -> str:
+    names = ", ".join(map(_quoted, columns))
+    return f"INSERT INTO {_quoted(model._meta.db_table)} ({names}) VALUES ({', '.join(['%s'] * len(columns))})"
+
+
+_INSERT = _inserting(Instance, [field.column for field in _FIELDS])
+_INSERT_PLAN = _inserting(ReferencedPlan, ["instance_id", "ReferencedSOPInstanceUID"])
+_INSERT_EXTRA = _inserting(ExtraValue, ["instance_id", "tag", "value"])
+
+
+def _insert(new: Described, series: int, speaks: dict[str, bool]) -> None:
+    """Insert the rows of an object. Django's own way of it costs several times as much."""
     values = {
         "series": series,
         "SOPInstanceUID": new.identity.sop_instance,
@@ -145,9 +144,14 @@ def _insert(new: Described, series: int, speaks: dict[str, bool]) -> int:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(_INSERT, row)
-            return int(cursor.lastrowid)
-        cursor.execute(f"{_INSERT} RETURNING id", row)
-        return int(cursor.fetchone()[0])
+            key = cursor.lastrowid
+        else:
+            cursor.execute(f"{_INSERT} RETURNING id", row)
+            key = cursor.fetchone()[0]
+        for uid in new.header.plans:
+            cursor.execute(_INSERT_PLAN, [key, uid])
+        for tag, value in new.header.extra:
+            cursor.execute(_INSERT_EXTRA, [key, tag, value])
 
 
 def _entities_of(patient_id: str, study_uid: str, series_uid: str) -> _Entities:

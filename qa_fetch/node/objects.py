@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from datetime import timezone as dt_timezone
 from pathlib import Path
 from typing import Optional
 
@@ -23,6 +25,7 @@ from ..shelf.incoming import Draft, Piece
 from . import headers
 from .indexing import Described, Indexer
 from .options import NodeOptions
+from .reading import FromFile
 
 LOG = logging.getLogger("qa_fetch.node")
 
@@ -93,11 +96,23 @@ class ObjectStore:
             draft.become(target)
             flush_folder(target.parent)
             if known is None:
-                try:
-                    self._indexer.add(new)
-                except DatabaseError:
-                    target.unlink(missing_ok=True)
-                    raise
+                # A database that fails may have kept the row all the same, so the file stays: to lie there without a
+                # row does no harm, and a row without its file would.
+                self._indexer.add(new)
+
+    def describe(self, found: FromFile) -> str:
+        """Describe a file that lies here already; what is wrong with it, if anything is."""
+        try:
+            check_names(found.identity)
+        except Refusal as refusal:
+            return f"{refusal}."
+        if self.path(found.identity.sop_instance) != found.path:
+            return "its name is not that of the object in it."
+        stored = datetime.fromtimestamp(found.written, dt_timezone.utc)
+        self._indexer.add(
+            Described(found.identity, found.header, found.transfer_syntax, found.size, found.digest, stored)
+        )
+        return ""
 
     def _keep_apart(self, draft: Draft, new: Described) -> None:
         self._conflicts.mkdir(exist_ok=True, mode=0o700)

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import os
 import signal
 import threading
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import pydicom.config
 from django.conf import settings
 
 from ..backends.acceptor import Limits, Server
 from ..backends.encryption import server_context
+from ..backends.standing import Desk
 from ..errors import ConfigError
 from ..locks import FileLock
-from . import index, log
+from . import index, log, upkeep
 from .options import NodeOptions
 
 if TYPE_CHECKING:
+    from .services import Services
     from .web.serving import WebServer
 
 LOG = logging.getLogger("qa_fetch.node")
 
+NOTE = "node.json"  # in its folder, while it runs: where it can be reached
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PAUSE = 0.3  # seconds since its last request for which a closing node waits for another one
 
@@ -34,7 +40,9 @@ class Node:
     def __init__(self, options: NodeOptions) -> None:
         self.options = options
         self._lock = FileLock(options.data / "node.lock")
+        self._running = options.data / "running"  # which a node that is killed leaves behind
         self._server: Optional[Server] = None
+        self._services: Optional[Services] = None
         self._web: Optional[WebServer] = None
         self._undoing = contextlib.ExitStack()
 
@@ -62,6 +70,10 @@ class Node:
             if self.options.web.port is not None:
                 self._serve_pages()
                 undoing.callback(self._stop_serving)
+            if self.options.shelf is not None:
+                self._receive_for_others(self.options.shelf, undoing)
+            undoing.callback(self._note.unlink, missing_ok=True)
+            self._note.write_text(json.dumps(self._facts()), "utf-8")
             self._undoing = undoing.pop_all()
         LOG.info("node %s listens on %s:%d", self.options.ae_title, self.options.host, self.port)
 
@@ -69,11 +81,38 @@ class Node:
         """Stop listening, let what is running finish for a while, then end it."""
         self._undoing.close()
 
+    def _receive_for_others(self, shelf: Path, undoing: contextlib.ExitStack) -> None:
+        """Be the receiver of C-MOVEs for every process of this machine that has this shelf."""
+        assert self._services is not None
+        desk = Desk(shelf, self.port)
+        desk.take_port()
+        undoing.callback(desk.leave_port)
+        desk.open(self.options.ae_title)
+        undoing.callback(desk.close)
+        self._services.desk = desk
+
+    @property
+    def _note(self) -> Path:
+        return self.options.data / NOTE
+
+    def _facts(self) -> dict[str, Any]:
+        """Where it can be reached, for whoever looks into its folder."""
+        web = self.options.web
+        return {
+            "pid": os.getpid(),
+            "ae_title": self.options.ae_title,
+            "host": self.options.host,
+            "port": self.port,
+            "web_host": web.host,
+            "web_port": None if self._web is None else self.web_port,
+        }
+
     def _stop_listening(self) -> None:
         assert self._server is not None
         self._server.close(self.options.grace)
         self._server = None
         index.close_this_thread()
+        self._running.unlink(missing_ok=True)
         LOG.info("node %s stopped", self.options.ae_title)
 
     def _serve_pages(self) -> None:
@@ -119,12 +158,19 @@ class Node:
         objects = ObjectStore(self.options)
         objects.prepare()
         settings.QA_FETCH_OBJECTS = objects
+        if self._running.exists():
+            LOG.warning("the node was not stopped in good order; files that the index does not know are described now")
+            found = upkeep.describe_files(self.options, objects, workers=1)
+            LOG.warning("%d objects described, %d files at fault", found.added, len(found.problems))
+        self._running.touch()
         address = (self.options.host, self.options.port)
         try:
             bounds = self.options.bounds
             limits = Limits(bounds.associations, bounds.negotiation, bounds.idle, _PAUSE, bounds.per_caller)
             tls = server_context(self.options.tls, "[tls]")
-            self._server = Server(address, Services(self.options, objects).service(), limits, tls)
+            self._services = Services(self.options, objects)
+            self._server = Server(address, self._services.service(), limits, tls)
+            settings.QA_FETCH_SERVER = self._server
         except OSError as error:
             raise ConfigError(
                 f"the node cannot listen on {address[0]}:{address[1]} ({error.strerror}). "

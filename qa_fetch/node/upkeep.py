@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import itertools
 import os
 import shutil
@@ -10,17 +11,19 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from .. import part10
 from ..errors import ConfigError, Incomplete
 from ..locks import FileLock
 from . import index, reading
 from .options import NodeOptions
+
+if TYPE_CHECKING:
+    from .objects import ObjectStore
 
 _AT_ONCE = 200  # objects in a transaction: a stop in the middle costs no more than these
 _PER_PROCESS = 32
@@ -70,39 +73,39 @@ def make_index(
     on_progress
         Called with how many of how many files are done.
     """
-    report = Report()
     with alone(options):
         index.start(options)
-        # These import the models, which exist only once Django is configured.
-        from django.db import transaction
+        from .objects import ObjectStore
 
-        from .indexing import Described, Indexer
-        from .models import Instance
-        from .objects import ObjectStore, Refusal, check_names
-
-        store, indexer = ObjectStore(options), Indexer()
-        known = {part10.file_stem(uid) for uid in Instance.objects.values_list("SOPInstanceUID", flat=True).iterator()}
-        files = [path for path in files_of(options) if path.stem not in known]
-        for some in _groups(_read_all(files, store.extra, workers), _AT_ONCE):
-            with transaction.atomic():
-                for found in some:
-                    report.checked += 1
-                    try:
-                        if found.problem:
-                            raise Refusal(0, found.problem)
-                        check_names(found.identity)
-                        if store.path(found.identity.sop_instance) != found.path:
-                            raise Refusal(0, "its name is not that of the object in it.")
-                    except Refusal as refusal:
-                        report.problems.append(f"{_named(found.path, options)}: {refusal}")
-                        continue
-                    stored = datetime.fromtimestamp(found.written, timezone.utc)
-                    indexer.add(
-                        Described(found.identity, found.header, found.transfer_syntax, found.size, found.digest, stored)
-                    )
-                    report.added += 1
-            on_progress(report.checked, len(files))
+        report = describe_files(options, ObjectStore(options), workers, on_progress)
         index.close_this_thread()
+    return report
+
+
+def describe_files(
+    options: NodeOptions,
+    store: ObjectStore,
+    workers: Optional[int] = None,
+    on_progress: Progress = lambda done, of: None,
+) -> Report:
+    """The same for an index that is open; ``store`` is the node's."""
+    from django.db import transaction
+
+    from .models import Instance
+
+    report = Report()
+    known = {part10.file_stem(uid) for uid in Instance.objects.values_list("SOPInstanceUID", flat=True).iterator()}
+    files = [path for path in files_of(options) if path.stem not in known]
+    for some in _groups(_read_all(files, store.extra, workers), _AT_ONCE):
+        with transaction.atomic():
+            for found in some:
+                report.checked += 1
+                problem = found.problem or store.describe(found)
+                if problem:
+                    report.problems.append(f"{_named(found.path, options)}: {problem}")
+                else:
+                    report.added += 1
+        on_progress(report.checked, len(files))
     return report
 
 
@@ -207,7 +210,7 @@ def _copied(source: Path, target: Path) -> str:
     draft = target.with_name(f".{target.name}.part")
     try:
         if target.exists():
-            same = target.stat().st_size == source.stat().st_size and reading.read(target) == reading.read(source)
+            same = target.stat().st_size == source.stat().st_size and filecmp.cmp(target, source, shallow=False)
             return "" if same else "another file has its name there already, and nothing is overwritten."
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, draft)

@@ -14,7 +14,7 @@ from .uids import (
     clean_uid,
     file_stem,
 )
-from .walking import Buffer, Element, Identity, check, check_beginning, elements, inflated, walk
+from .walking import Buffer, Element, Identity, check, check_beginning, elements, inflated, items, walk
 
 __all__ = [
     "DEFLATED",
@@ -36,6 +36,7 @@ __all__ = [
     "file_meta",
     "file_stem",
     "inflated",
+    "items",
     "opened",
     "read",
     "split",

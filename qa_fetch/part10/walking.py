@@ -111,6 +111,14 @@ class Walker:
             else:
                 at = self.end_of(vr, start, length, encoding)
 
+    def item(self, start: int, length: int, encoding: _Encoding) -> tuple[int, int]:
+        """Where what comes after an item begins, and where its own elements end."""
+        if length != _UNDEFINED:
+            end = self.end_of(b"", start, length, encoding)
+            return end, end
+        after = self._end_of_item(start, encoding, 1)
+        return after, after - 8  # its delimiter
+
     def _end_of_item(self, at: int, encoding: _Encoding, depth: int) -> int:
         while True:
             tag, vr, start, length = self.element(at, encoding)
@@ -155,6 +163,24 @@ def elements(data: Buffer, transfer_syntax: str) -> Iterator[Element]:
             at = after
     except Broken as broken:
         raise BadArchive(f"a data set {broken}") from None
+
+
+def items(value: Buffer, transfer_syntax: str) -> Iterator[memoryview]:
+    """The encoded items of a sequence's value, its delimiter included or not; BadArchive where it is garbled."""
+    view = memoryview(value)
+    walker, encoding = Walker(view), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING)
+    at = 0
+    try:
+        while at < len(view):
+            tag, _, start, length = walker.element(at, encoding)
+            if tag == _SEQUENCE_END:
+                return
+            if tag != _ITEM:
+                raise Broken(_GARBLED)
+            at, end = walker.item(start, length, encoding)
+            yield view[start:end]
+    except Broken as broken:
+        raise BadArchive(f"a sequence {broken}") from None
 
 
 def check(data: Buffer, transfer_syntax: str) -> Identity:
