@@ -84,6 +84,7 @@ def test_every_command_mirrors_a_public_function() -> None:
     from qa_fetch import shelf
     from qa_fetch.config import Config
     from qa_fetch.demo import demo
+    from qa_fetch.node import Node
     from qa_fetch.receive import receive
 
     mirrors: dict[str, Any] = {
@@ -93,7 +94,8 @@ def test_every_command_mirrors_a_public_function() -> None:
         "shelf list": shelf.entries,
         "shelf prune": shelf.prune,
         "shelf verify": shelf.verify,
-        **{name: getattr(Archive, name) for name in ("echo", "find", "fetch", "send")},
+        **{name: getattr(Archive, name) for name in ("echo", "find", "fetch", "send", "move")},
+        "node": Node,  # tests/node/test_node_commands.py has its own
     }
     assert {name.split()[0] for name in mirrors} == set(_commands())
     (actions,) = (action.choices for action in _commands()["shelf"]._actions if action.dest == "action")

@@ -20,6 +20,7 @@ PEERS = (
     "folder",
     "node get",
     "node move",
+    "node dicomweb",
     "orthanc get",
     "orthanc move",
     "orthanc rest",
@@ -61,12 +62,28 @@ def _behind_http(way: str, course_files: Path, tmp_path_factory: pytest.TempPath
         yield address, {}
 
 
+def _our_web(course_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Our node's own DICOMweb, filled through it."""
+    from qa_fetch.node import NodeOptions, NodeProcess
+    from qa_fetch.node.options import Web
+
+    options = NodeOptions(tmp_path_factory.mktemp("node"), port=0, web=Web(port=0, read_only=False))
+    with NodeProcess(options) as running, pytest.MonkeyPatch.context() as patch:
+        address = f"dicomweb+http://{LOOPBACK}:{running.web_port}/dicom-web"
+        patch.setenv("QA_FETCH_SHELF", str(tmp_path_factory.mktemp("filling")))
+        Archive(address).send(course_files)
+        yield address, {}
+
+
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=_marks(name)) for name in PEERS])
 def peer(request: pytest.FixtureRequest, course_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """How to open the peer: an address and the settings that go with it; the course is stored in it."""
     name, way, transport = (*str(request.param).split(), "", "")[:3]
     if name == "folder":
         yield f"folder:{course_files}", {}
+        return
+    if (name, way) == ("node", "dicomweb"):
+        yield from _our_web(course_files, tmp_path_factory)
         return
     if way in ("rest", "dicomweb"):
         yield from _behind_http(way, course_files, tmp_path_factory)

@@ -51,6 +51,9 @@ KEPT_TO = {
     "matplotlib": {"cohort", "demo"},
     "pymedphys": {"pinnacle"},
     "pylinac": {"demo"},
+    "yaml": {"node"},
+    "waitress": {"node"},
+    "psycopg": {"node"},
 }
 
 

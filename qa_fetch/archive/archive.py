@@ -15,12 +15,14 @@ from ..errors import ConfigError, Incomplete, NotFound
 from ..kinds import Kind
 from ..matching import Value
 from ..shelf import Reference, Shelf
+from .asked import by_level, held, patient_id
 from .fetching import Fetcher, Progress
 from .images import Images, Plan
+from .moving import Moved, Mover, as_destination
 from .plans import PlanName, check_pick
 from .question import Question, ask_until_complete
 from .readable import readable
-from .sessions import check_grouping, image
+from .sessions import check_grouping
 from .when import When
 
 _RETURNED = {
@@ -43,8 +45,6 @@ _RETURNED = {
         "AcquisitionDate AcquisitionTime RTPlanLabel RTPlanDate"
     ).split(),
 }
-# What has to be known of an object to fetch it, and to put it in its place among the others.
-_TO_FETCH = "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID InstanceNumber".split()
 
 
 class Archive:
@@ -195,7 +195,7 @@ class Archive:
             )
         return Question(
             archive=self.name,
-            patient=_patient(patient),
+            patient=patient_id(patient),
             plan=plan,
             kind=kinds.kind(kind),
             when=when,
@@ -213,7 +213,7 @@ class Archive:
         """The plans of a patient, newest first; none of them is fetched before its file is asked for."""
         budget = Budget(self._seconds)
         with self._session() as fetcher:
-            found = fetcher.plans(_patient(patient), budget, label=label)
+            found = fetcher.plans(patient_id(patient), budget, label=label)
         return sorted(found, key=lambda plan: (str(plan.date or ""), plan.time), reverse=True)
 
     def plan(
@@ -239,7 +239,7 @@ class Archive:
         """
         budget = Budget(self._seconds)
         with self._session() as fetcher:
-            plan = fetcher.plan(_patient(patient), label, budget, pick=pick, approved=approved)
+            plan = fetcher.plan(patient_id(patient), label, budget, pick=pick, approved=approved)
             fetcher.plan_file(plan, budget)
             return plan
 
@@ -253,41 +253,39 @@ class Archive:
         instance: Union[str, Sequence[str], None] = None,
     ) -> Images:
         """Everything of the studies, series and instances of these UIDs."""
-        asked = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": instance}
-        asked = {keyword: uids for keyword, uids in asked.items() if uids}
+        asked = by_level({"STUDY": study, "SERIES": series, "IMAGE": instance})
         if not asked:
             raise ConfigError("fetch needs a UID. Give study=, series= or instance=.")
         budget = Budget(self._seconds)
         references: dict[str, Reference] = {}
         with self._session() as fetcher:
-            for keyword, uids in asked.items():
-                for uid in [uids] if isinstance(uids, str) else list(uids or ()):
-                    found = self._by_uid(fetcher, keyword, _uid(uid, keyword), budget)
-                    references.update({reference.instance: reference for reference in found})
+            for level, uid in asked:
+                found = self._by_uid(fetcher, level, uid, budget)
+                references.update({reference.instance: reference for reference in found})
             return fetcher.bring(
                 list(references.values()), budget, says="object fetched by UID", whole_series=instance is None
             )
 
-    def _by_uid(self, fetcher: Fetcher, keyword: str, uid: str, budget: Budget) -> list[Reference]:
-        if keyword == "SOPInstanceUID" and self._shelf.has(uid):
+    def _by_uid(self, fetcher: Fetcher, level: str, uid: str, budget: Budget) -> list[Reference]:
+        if level == "IMAGE" and self._shelf.has(uid):
             return [Reference("", "", uid)]
-        rows = fetcher.backend.find("IMAGE", {keyword: uid}, _TO_FETCH, budget)
-        if not rows:
-            what = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(keyword, "object")
+        found = held(fetcher.backend, level, uid, budget)
+        if not found:
+            what = {"STUDY": "study", "SERIES": "series"}.get(level, "object")
             raise NotFound(f"{self.name} has no {what} {uid}. Check the UID, and what this AE title may see.")
-        return _in_order(rows)
+        return found
 
     def patient(self, patient: str) -> Images:
         """Everything that the archive has of a patient."""
         budget = Budget(self._seconds)
         with self._session() as fetcher:
-            rows = fetcher.backend.find("IMAGE", {"PatientID": _patient(patient)}, _TO_FETCH, budget)
-            if not rows:
+            found = held(fetcher.backend, "PATIENT", patient_id(patient), budget)
+            if not found:
                 raise NotFound(
                     f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see."
                 )
             return fetcher.bring(
-                _in_order(rows), budget, says="object of a patient", patient=_patient(patient), whole_series=True
+                found, budget, says="object of a patient", patient=patient_id(patient), whole_series=True
             )
 
     # --- the rest
@@ -338,6 +336,35 @@ class Archive:
             )
         return outcome
 
+    def move(
+        self,
+        to: str,
+        *,
+        patient: Union[str, Sequence[str], None] = None,
+        study: Union[str, Sequence[str], None] = None,
+        series: Union[str, Sequence[str], None] = None,
+        instance: Union[str, Sequence[str], None] = None,
+        missing_only: Optional[Archive] = None,
+    ) -> list[Moved]:
+        """Have this archive send objects to another one; raises Incomplete unless all of them arrived.
+
+        Parameters
+        ----------
+        to
+            The AE title by which this archive knows the other one.
+        patient, study, series, instance
+            The PatientIDs and UIDs of what to send; each has a time budget of its own.
+        missing_only
+            The other archive. What it has is not sent, and what was sent is looked for there.
+        """
+        asked = by_level({"PATIENT": patient, "STUDY": study, "SERIES": series, "IMAGE": instance})
+        if not asked:
+            raise ConfigError("move needs something to send. Give patient=, study=, series= or instance=.")
+        with contextlib.ExitStack() as stack:
+            backend = stack.enter_context(self._session()).backend
+            other = stack.enter_context(missing_only._session()).backend if missing_only is not None else None
+            return Mover(backend, as_destination(to), other, self._seconds, self._on_progress).all(asked)
+
     def echo(self, patient: str = "") -> list[Step]:
         """Try the connection step by step; with a patient, also whether that patient can be seen."""
         with self._session() as fetcher:
@@ -347,34 +374,12 @@ class Archive:
         return f"<Archive {self.name} ({self.config.kind})>"
 
 
-def _in_order(rows: Sequence[Any]) -> list[Reference]:
-    """Series by series, each in the order of its instance numbers."""
-    images = sorted(map(image, rows), key=lambda found: (found.reference.study, found.reference.series, found.number))
-    return [found.reference for found in images]
-
-
 def _only(row: Any, keywords: set[str]) -> Any:
     """A row without what was not asked for: a folder has whole headers to give."""
     for element in list(row):
         if element.keyword not in keywords:
             del row[element.tag]
     return row
-
-
-def _patient(patient: str) -> str:
-    text = patient.strip() if isinstance(patient, str) else ""
-    if not text:
-        raise ConfigError("the patient ID is empty. Give the PatientID as the archive has it.")
-    if set(text) & set("*?\\"):
-        raise ConfigError("the patient ID has a wildcard in it, which could mean several patients. Give one exact ID.")
-    return text
-
-
-def _uid(uid: str, keyword: str) -> str:
-    text = str(uid).strip()
-    if not text or set(text) - set("0123456789."):
-        raise ConfigError(f"{keyword} is not a UID. Give it as digits and dots.")
-    return text
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 from ..budget import Budget
 from .wire import Association, Channel, Context, Kind, Lost, Message, Proposal, Rejected, Released, Violation
@@ -57,6 +57,15 @@ class Limits:
     idle: float = 60.0  # seconds without a byte
     pause: float = math.inf  # seconds since its last request for which a closing server waits for another one
     per_caller: int = 64  # associations from one address
+    largest_pdu: Optional[int] = None  # bytes; who sends more is aborted
+
+
+class Caller(NamedTuple):
+    """Who is connected: the title that it gave, its address, and the time in seconds at which it came."""
+
+    title: str
+    address: str
+    since: float
 
 
 @dataclass
@@ -69,6 +78,7 @@ class _Session:
     asked: bool = False  # for an association; who only connects takes nobody's place
     busy: bool = False  # a request is being answered
     since: float = -math.inf  # when the last one was
+    came: float = field(default_factory=time.time)
 
     def __str__(self) -> str:
         return f"{self.title!r} at {self.address}"
@@ -112,6 +122,12 @@ class Server:
         """How many connections are open."""
         with self._guard:
             return len(self._serving)
+
+    @property
+    def callers(self) -> tuple[Caller, ...]:
+        """Who has an association open."""
+        with self._guard:
+            return tuple(Caller(each.title, each.address, each.came) for each in self._serving.values() if each.asked)
 
     def close(self, grace: float = 0.5) -> None:
         """Stop listening, give the peers some seconds to finish in good order, and end what is still open."""
@@ -202,7 +218,7 @@ class Server:
             return self._service.choose(proposal, session.address)
 
         channel.budget = Budget(self._limits.negotiation)  # for all of it, however slowly the bytes come
-        association, _ = Association.accept(channel, choose)
+        association, _ = Association.accept(channel, choose, self._limits.largest_pdu)
         channel.budget = None
         association.peer = session.address
         if self._closing:

@@ -16,6 +16,7 @@ from .connections import Connections
 from .diagnosis import steps
 from .levels import UNIQUE, above, check_level, chosen, completed, only, require_anchor
 from .link import Link, Purpose
+from .relaying import OnSent, Relayed, refusal
 from .retrieval import Retrieval
 from .sending import Sending
 from .storage import VERIFICATION
@@ -184,6 +185,27 @@ class DimseBackend:
     def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Have the archive vouch for files that it was sent; what it says of each."""
         return Sending(self._archive, self._local, self._connections).commit(files, budget)
+
+    @property
+    def relays(self) -> bool:
+        """Whether the archive can be asked to send objects to another one."""
+        return True
+
+    def relay(
+        self, level: str, keys: Mapping[str, Value], destination: str, budget: Budget, on_sent: OnSent
+    ) -> Relayed:
+        """Have everything of a level that has these unique keys sent to an AE title; what the archive says of it."""
+        model = self._models["move"]
+        if self._archive["root"] == "study":  # where some archives take PatientID for all that is asked
+            keys = {keyword: value for keyword, value in keys.items() if keyword != UNIQUE["PATIENT"]}
+        purpose = self._asking if model in self._asking.services else Purpose((model, VERIFICATION))
+        return self._connections.run(
+            purpose, budget, lambda link: link.relay(query(level, keys), model, destination, budget, on_sent)
+        )
+
+    def why_unsent(self, relayed: Relayed, destination: str) -> str:
+        """A sentence for the status of a ``relay`` that did not end well."""
+        return refusal(relayed, archive=self.name, destination=destination, ours=self._local.ae_title)
 
     def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
         """Try the connection step by step."""

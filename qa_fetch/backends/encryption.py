@@ -19,12 +19,20 @@ def client_context(archive: ArchiveConfig) -> Optional[ssl.SSLContext]:
         if archive["ca_file"] or archive["certificate_file"] or archive["key_file"]:
             raise ConfigError(f"{archive.name} has certificates but no tls = true. Add it, or leave them out.")
         return None
-    with _sentence(archive.name):
-        authority = archive["ca_file"]
+    return _calling(archive.name, archive["ca_file"], archive["certificate_file"], archive["key_file"])
+
+
+def calling_context(files: Certified, table: str) -> ssl.SSLContext:
+    """How to encrypt what a server sends on, with the certificates that this table of settings names."""
+    return _calling(table, files.ca_file, files.certificate_file, files.key_file)
+
+
+def _calling(whose: str, authority: Optional[Path], certificate: Optional[Path], key: Optional[Path]) -> ssl.SSLContext:
+    with _sentence(whose):
         context = ssl.create_default_context(cafile=str(authority) if authority else None)
         if sys.version_info >= (3, 13):  # which else refuses certificates without key identifiers, as clinics have them
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        _prepare(context, archive["certificate_file"], archive["key_file"])
+        _prepare(context, certificate, key)
     return context
 
 

@@ -15,6 +15,7 @@ from ..errors import BadArchive, ConnectionFailed, Refused, dimse_refusal
 from ..shelf import Route
 from . import Local
 from .commitment import Committed, Outcome, Reports
+from .relaying import OnSent, Relayed
 from .wire import Source
 
 PENDING = (0xFF00, 0xFF01)
@@ -77,6 +78,10 @@ class Link(Protocol):
 
     def move(self, identifier: Any, model: str, destination: str, budget: Budget, stop: Stop) -> tuple[int, int]:
         """A C-MOVE to its end: its status and how many objects the archive says it has sent."""
+        ...
+
+    def relay(self, identifier: Any, model: str, destination: str, budget: Budget, on_sent: OnSent) -> Relayed:
+        """A C-MOVE to somebody else: all that the archive says of it, its progress too."""
         ...
 
     def get(self, identifier: Any, model: str, budget: Budget, stop: Stop, route: Route) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from . import Local
 from .commitment import Committed, Outcome, Reports
 from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
 from .reactor import Checkpoint, Sockets
+from .relaying import OnSent, Relayed
 from .storage import storage_contexts
 from .storing import NOT_WANTED, store_event
 
@@ -118,6 +119,26 @@ class PynetdicomLink:
             return self._transfer(
                 "C-GET", self.association.send_c_get(identifier, model, msg_id=self._next), budget, stop
             )
+
+    def relay(self, identifier: Any, model: str, destination: str, budget: Budget, on_sent: OnSent) -> Relayed:
+        """A C-MOVE to somebody else: all that the archive says of it, its progress too."""
+        sent = 0
+        with self._parked(budget, patience=TRANSFER):
+            for status, data in self.association.send_c_move(identifier, destination, model, msg_id=self._next):
+                code = self._status(status, "C-MOVE", budget)
+                completed, failed, warnings = (
+                    int(status.get(f"NumberOf{name}Suboperations") or 0) for name in ("Completed", "Failed", "Warning")
+                )
+                if code not in PENDING:
+                    found = data.get("FailedSOPInstanceUIDList") if data is not None else None
+                    listed = [found] if isinstance(found, str) else list(found or ())
+                    return Relayed(code, completed, failed, warnings, tuple(map(part10.clean_uid, listed)))
+                sent = completed + warnings
+                on_sent(sent)
+                if budget.spent:
+                    self.abort()
+                    raise self._says.late(f"{sent} objects were sent to {destination}")
+        raise self._says.lost()
 
     def _transfer(self, service: str, responses: Iterator[Any], budget: Budget, stop: Stop) -> tuple[int, int]:
         completed, code = 0, 0x0000

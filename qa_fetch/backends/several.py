@@ -13,6 +13,7 @@ from ..errors import BadArchive, ConfigError, ConnectionFailed, QAFetchError, Re
 from ..matching import Value
 from ..shelf import Claim, Reference
 from . import Backend, Committing, Sent, Step
+from .relaying import OnSent, Relayed, Relaying
 
 _log = logging.getLogger("qa_fetch.backends")
 
@@ -80,6 +81,27 @@ class Several:
         if not isinstance(self._first, Committing):
             raise ConfigError(f"{self.name} offers no storage commitment this way. Leave it out.")
         return self._first.commit(files, budget)
+
+    @property
+    def relays(self) -> bool:
+        """Whether the archive can be asked to send objects to another one."""
+        return isinstance(self._first, Relaying) and self._first.relays
+
+    def relay(
+        self, level: str, keys: Mapping[str, Value], destination: str, budget: Budget, on_sent: OnSent
+    ) -> Relayed:
+        """Have objects sent to another archive; what this one says of it."""
+        return self._relaying.relay(level, keys, destination, budget, on_sent)
+
+    def why_unsent(self, relayed: Relayed, destination: str) -> str:
+        """A sentence for the status of a ``relay`` that did not end well."""
+        return self._relaying.why_unsent(relayed, destination)
+
+    @property
+    def _relaying(self) -> Relaying:
+        if not isinstance(self._first, Relaying):
+            raise ConfigError(f"{self.name} cannot be asked this way to send objects on. Name it by its DICOM address.")
+        return self._first
 
     def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
         """Try every way, step by step."""

@@ -36,64 +36,51 @@ def mailbox(local: Local) -> Mailbox:
     return Mailbox(_state_folder(local.shelf, local.port) / "commitments")
 
 
-class Standing:
-    """The always-on receiver: it serves every process on this machine that shares its shelf.
+class Desk:
+    """Where the processes of this machine that share a shelf say what they want, and get it.
 
-    A process that wants objects writes their UIDs into a folder of its own and finds them there.
+    A process that wants objects writes their UIDs into a folder of its own and finds them there. Between ``open`` and
+    ``close`` they all see that somebody receives for them on this port.
     """
 
-    def __init__(self, local: Local, keep: Optional[Route] = None) -> None:
-        self._local = local
-        self._keep = keep
-        self._folder = _state_folder(local.shelf, local.port)
-        self._lock = lock_on(local.port)
+    def __init__(self, shelf: Path, port: int) -> None:
+        self._shelf = shelf
+        self._port = port
+        self._folder = _state_folder(shelf, port)
+        self._lock = lock_on(port)
         self._requests: dict[Path, frozenset[str]] = {}
         self._guard = threading.Lock()
-        self.received = self.refused = 0
+        self.reports = Mailbox(self._folder / "commitments")
 
-    def __enter__(self) -> Standing:
+    def take_port(self) -> None:
+        """Be the one who receives on the port."""
         if not self._lock.try_acquire():
             raise ConnectionFailed(
-                f"port {self._local.port} is held by another qa_fetch process. "
+                f"port {self._port} is held by another qa_fetch process. "
                 "Wait until its transfer ends, stop that receiver, or choose another port."
             )
-        try:
-            with sentences(self._local.shelf, "receiving"):
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                note = {"pid": os.getpid(), "ae_title": self._local.ae_title}
-                self._state.write_text(json.dumps(note), encoding="utf-8")
-            receiver = bind(self._local, self._route, mailbox(self._local).put)
-            if receiver is None:
-                raise port_taken(self._local, Budget(0))
-        except QAFetchError:
-            self._lock.release()
-            raise
-        self._receiver = receiver
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._state.unlink(missing_ok=True)
-        self._receiver.close()
+    def open(self, ae_title: str) -> None:
+        """Let the others see it."""
+        with sentences(self._shelf, "receiving"):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._mark.write_text(json.dumps({"pid": os.getpid(), "ae_title": ae_title}), encoding="utf-8")
+
+    def close(self) -> None:
+        """Tell the others that nobody receives any more; the port stays taken."""
+        self._mark.unlink(missing_ok=True)
+
+    def leave_port(self) -> None:
+        """Let others receive on the port."""
         self._lock.release()
 
     @property
-    def _state(self) -> Path:
+    def _mark(self) -> Path:
         return self._folder / "standing.json"
 
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return self._receiver.port
-
-    def _route(self, sop_class: str, instance: str, transfer_syntax: str) -> Optional[Incoming]:
-        wanting = [want.parent for want in self._folder.glob("*/wanted") if instance in self._wanted(want)]
-        if wanting:
-            return _Counted(self, _Delivery(wanting, (sop_class, instance, transfer_syntax)))
-        incoming = self._keep(sop_class, instance, transfer_syntax) if self._keep is not None else None
-        if incoming is None:
-            self.count(Taken.UNWANTED)
-            return None
-        return _Counted(self, incoming)
+    def wanting(self, instance: str) -> list[Path]:
+        """The folders of those who want an object."""
+        return [want.parent for want in self._folder.glob("*/wanted") if instance in self._wanted(want)]
 
     def _wanted(self, path: Path) -> frozenset[str]:
         """The UIDs of a request, which is written once and read once."""
@@ -107,6 +94,59 @@ class Standing:
                 self._requests = {known: uids for known, uids in self._requests.items() if known.exists()}
                 self._requests[path] = found
             return found
+
+    def hand_over(self, instance: str, file: Path) -> None:
+        """Give a stored object to all who want it; OSError where the disk does not take a copy."""
+        name = f"{part10.file_stem(instance)}.dcm"
+        for folder in self.wanting(instance):
+            draft = folder / f"{uuid.uuid4().hex}.part"
+            with contextlib.suppress(FileNotFoundError):  # its owner has finished meanwhile
+                shutil.copyfile(file, draft)
+                draft.replace(folder / name)
+
+
+class Standing:
+    """The always-on receiver: it serves every process on this machine that shares its shelf."""
+
+    def __init__(self, local: Local, keep: Optional[Route] = None) -> None:
+        self._local = local
+        self._keep = keep
+        self._desk = Desk(local.shelf, local.port)
+        self._guard = threading.Lock()
+        self.received = self.refused = 0
+
+    def __enter__(self) -> Standing:
+        self._desk.take_port()
+        try:
+            self._desk.open(self._local.ae_title)
+            receiver = bind(self._local, self._route, self._desk.reports.put)
+            if receiver is None:
+                raise port_taken(self._local, Budget(0))
+        except QAFetchError:
+            self._desk.leave_port()
+            raise
+        self._receiver = receiver
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._desk.close()
+        self._receiver.close()
+        self._desk.leave_port()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._receiver.port
+
+    def _route(self, sop_class: str, instance: str, transfer_syntax: str) -> Optional[Incoming]:
+        wanting = self._desk.wanting(instance)
+        if wanting:
+            return _Counted(self, _Delivery(wanting, (sop_class, instance, transfer_syntax)))
+        incoming = self._keep(sop_class, instance, transfer_syntax) if self._keep is not None else None
+        if incoming is None:
+            self.count(Taken.UNWANTED)
+            return None
+        return _Counted(self, incoming)
 
     def count(self, taken: Taken) -> None:
         """Count an object that has come."""

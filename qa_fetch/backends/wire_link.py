@@ -18,6 +18,7 @@ from . import Local, commitment
 from .commitment import Committed, Outcome, Reports
 from .encryption import client_context
 from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
+from .relaying import OnSent, Relayed
 from .storage import PLAIN, VERIFICATION, fitting, storage_contexts
 from .storing import store
 from .wire import (
@@ -41,6 +42,11 @@ _log = logging.getLogger("qa_fetch.dimse")
 _RESPONSE = 0x8000
 _MEDIUM = 0
 _MANY = 32  # objects that a C-MOVE has sent, from when on
+_COUNTS = (
+    Element.NumberOfCompletedSuboperations,
+    Element.NumberOfFailedSuboperations,
+    Element.NumberOfWarningSuboperations,
+)
 _SEVERAL = 0.003  # seconds are waited for several of its answers at once
 
 
@@ -113,6 +119,35 @@ class WireLink:
         with self._asking("C-MOVE", budget, self._patience):
             number, _ = self._request(Kind.C_MOVE, model, identifier, {Element.MoveDestination: destination})
             return self._to_the_end(Kind.C_MOVE, number, budget, stop)
+
+    def relay(self, identifier: Any, model: str, destination: str, budget: Budget, on_sent: OnSent) -> Relayed:
+        """A C-MOVE to somebody else: all that the archive says of it, its progress too."""
+        sent = 0
+        with self._asking("C-MOVE", budget, self._patience, lambda: f"{sent} objects were sent to {destination}"):
+            number, context = self._request(Kind.C_MOVE, model, identifier, {Element.MoveDestination: destination})
+            while True:
+                message = self._association.receive()
+                command = self._checked(message, Kind.C_MOVE, number)
+                completed, failed, warnings = (command.optional_number(element) or 0 for element in _COUNTS)
+                data = self._association.read(message) if command.has_data else b""
+                status = command.number(Element.Status)
+                if status not in PENDING:
+                    self._answered = True
+                    unsent = self._unsent(data, self._association.contexts[context].syntaxes[0])
+                    return Relayed(status, completed, failed, warnings, unsent)
+                sent = completed + warnings
+                on_sent(sent)
+                if budget.spent:
+                    raise self._says.late(f"{sent} objects were sent to {destination}")
+
+    def _unsent(self, data: bytes, syntax: str) -> tuple[str, ...]:
+        """The objects that an archive names as failed; one that names them illegibly has named none."""
+        try:
+            found = part10.decode(data, syntax).get("FailedSOPInstanceUIDList") if data else None
+        except BadArchive:
+            return ()
+        listed = [found] if isinstance(found, str) else list(found or ())
+        return tuple(part10.clean_uid(uid) for uid in listed)
 
     def get(self, identifier: Any, model: str, budget: Budget, stop: Stop, route: Route) -> tuple[int, int]:
         """A C-GET to its end, its objects handed to ``route``: its status and how many objects were sent."""

@@ -11,7 +11,7 @@ from typing import Optional
 
 from .. import __version__
 from ..errors import ConfigError, QAFetchError
-from . import archives, fetching, local
+from . import archives, fetching, local, moving, node
 from .output import complain
 
 _EXAMPLES = """\
@@ -42,8 +42,10 @@ def parser() -> argparse.ArgumentParser:
     archives.add_find(commands)
     fetching.add_fetch(commands)
     fetching.add_send(commands)
+    moving.add_move(commands)
     local.add_receive(commands)
     local.add_shelf(commands)
+    node.add_node(commands)
     return top
 
 

@@ -11,6 +11,7 @@ from ..archive import Archive, Images
 from ..errors import ConfigError, Incomplete
 from .archives import add_archive, archive_of
 from .output import command, complain, for_machines, progress, say_facts, say_json, say_table
+from .uids import add_uids, uids_of
 
 # Seconds: a person at a terminal who fetches a whole patient would rather wait than call again.
 _PATIENCE = 600.0
@@ -117,20 +118,38 @@ def add_send(commands: Any) -> None:
         commands,
         "send",
         send,
-        summary="send files, or folders of files, to an archive",
-        example="  qa-fetch send pacs plan.dcm images/",
+        summary="send files, or folders of files, to an archive; or what a node of ours holds",
+        example="  qa-fetch send pacs plan.dcm images/\n  qa-fetch send pacs --node store/ --study 1.2.840.113619.2.1",
     )
     add_archive(made)
-    made.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a DICOM file, or a folder of them")
+    paths = made.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a DICOM file, or a folder of them")
+    paths.required = False  # with "*" argparse would take none as soon as an option stands before them
+    add_uids(made, "out of the node of --node: ")
     made.add_argument("--commit", action="store_true", help="have the archive vouch for them (storage commitment)")
     for_machines(made)
+
+
+def _of_the_node(given: argparse.Namespace) -> list[Path]:
+    """The files of what is to be sent out of our own node."""
+    wanted = uids_of(given)
+    if not wanted:
+        return []
+    if given.node is None:
+        raise ConfigError("UIDs are sent out of a node of ours. Name its folder with --node, or name files.")
+    from ..node import own
+    from ..node.settings import load
+
+    return own.files(load(given.node), wanted)
 
 
 def send(given: argparse.Namespace) -> int:
     """Send and account for each file; 1 when one was not taken."""
     archive = archive_of(given)
+    paths = [*(given.paths or ()), *_of_the_node(given)]
+    if not paths:
+        raise ConfigError("say what to send: files or folders, or with --node what that node holds, by UID.")
     try:
-        outcome = archive.send(given.paths, commit=given.commit)
+        outcome = archive.send(paths, commit=given.commit)
     except Incomplete as error:
         outcome = getattr(error, "outcome", [])
         if not given.json:

@@ -12,7 +12,7 @@ from typing import Any
 from .. import shelf as shelves
 from ..config import Config
 from ..errors import ConfigError
-from .output import command, for_machines, say_json, say_table
+from .output import amount, command, for_machines, say_json, say_table
 
 
 def add_demo(commands: Any) -> None:
@@ -127,14 +127,14 @@ def _list(root: Path, given: argparse.Namespace) -> int:
             entry.archive,
             entry.about,
             entry.files,
-            _amount(entry.size),
+            amount(entry.size),
             _day(entry.last_used),
             entry.folder.relative_to(root),
         )
         for entry in found
     ]
     say_table(("archive", "what", "files", "size", "last used", "folder"), rows)
-    print(f"{len(found)} sets, {_amount(sum(entry.size for entry in found))} in {root}")
+    print(f"{len(found)} sets, {amount(sum(entry.size for entry in found))} in {root}")
     return 0
 
 
@@ -151,7 +151,7 @@ def _prune(root: Path, given: argparse.Namespace) -> int:
             for path in report.removed:
                 if path.parent.name == "sets":  # the objects in them are only counted
                     print(path)
-        print(f"{len(report.removed)} sets and objects {verb}, {_amount(report.freed)}")
+        print(f"{len(report.removed)} sets and objects {verb}, {amount(report.freed)}")
     return 0
 
 
@@ -166,14 +166,6 @@ def _verify(root: Path, given: argparse.Namespace) -> int:
         if report.damaged:
             print("A damaged set is fetched again when it is next asked for.")
     return 1 if report.damaged else 0
-
-
-def _amount(size: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def _day(moment: float) -> str:

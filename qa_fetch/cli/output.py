@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Callable, Optional
 
 from ..errors import QAFetchError
@@ -89,6 +90,20 @@ def say_facts(facts: Mapping[str, object]) -> None:
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         print(f"{name:<{width}}  {on_one_line(value)}")
+
+
+def amount(size: float) -> str:
+    """A number of bytes as people read it."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def moment(when: Optional[datetime]) -> str:
+    """A time as this machine's clock shows it; nothing for none."""
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 
 @contextlib.contextmanager

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Optional
+from typing import Optional, Union
 
 from pydicom.dataset import Dataset
 
 from .. import part10
 from ..backends.wire import Association, Element, Kind, Message, Violation
-from ..errors import BadArchive
-from . import headers
+from .answers import encoded
 
 
 class Asked:
@@ -59,14 +58,8 @@ class Asked:
             self._cancelled = True
 
     def answer(
-        self, status: int, dataset: Optional[Dataset] = None, counts: Optional[Mapping[Element, int]] = None
+        self, status: int, dataset: Union[Dataset, bytes, None] = None, counts: Optional[Mapping[Element, int]] = None
     ) -> None:
         """Send one answer; BadArchive where its data set cannot be encoded."""
-        data = None if dataset is None else self._encoded(dataset)
+        data = encoded(dataset, self.syntax) if isinstance(dataset, Dataset) else dataset
         self._association.respond(self._message, status, data, counts)
-
-    def _encoded(self, dataset: Dataset) -> bytes:
-        try:
-            return part10.encode(dataset, self.syntax)
-        except headers.UNREADABLE as error:
-            raise BadArchive(f"an answer cannot be encoded ({type(error).__name__})") from error

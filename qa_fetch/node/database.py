@@ -113,7 +113,8 @@ def find(options: NodeOptions, level: str, keys: Mapping[str, matching.Value]) -
     """Answer a query from the index, without the network."""
     index.start(options)
     from .objects import ObjectStore
-    from .search import BadIdentifier, Query, Searcher
+    from .query import BadIdentifier, Query
+    from .search import Searcher
 
     store = ObjectStore(options)
     try:

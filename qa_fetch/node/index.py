@@ -79,12 +79,13 @@ def _settings(options: NodeOptions) -> dict[str, Any]:
                         "django.template.context_processors.request",
                         "django.contrib.auth.context_processors.auth",
                         f"{_APP}.web.access.of_the_node",
-                    ]
+                    ],
                 },
             }
         ],
         "LOGIN_URL": "/sign-in/",
         "LOGIN_REDIRECT_URL": "/",
+        "SESSION_COOKIE_AGE": 12 * 3600,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Strict",
         "SESSION_COOKIE_NAME": "qa_fetch_node",
@@ -104,7 +105,12 @@ def _database(options: NodeOptions) -> dict[str, Any]:
     database = options.database
     if not database.url:
         name = str(options.data / "index.sqlite3")
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": {"timeout": 30}}
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": name,
+            "OPTIONS": {"timeout": 30},
+            "CONN_MAX_AGE": None,
+        }
     parts = urlsplit(database.url)
     if parts.password is not None:
         raise ConfigError(

@@ -12,10 +12,11 @@ from django.db import connection, transaction
 from .. import part10
 from . import headers
 from .models import Conflict, ExtraValue, Instance, Patient, ReferencedPlan, Series, Study
-from .search import ENTITY, LEVELS, SPOKEN
+from .query import LEVELS, SPOKEN
 
 _REMEMBERED = 10_000  # entities
 _FIELDS = [field for field in Instance._meta.concrete_fields if not field.primary_key]
+_ENTITY = {"PATIENT": "series__study__patient", "STUDY": "series__study", "SERIES": "series"}
 _Entities = tuple[int, int, int]  # keys of patient, study and series
 
 
@@ -82,7 +83,7 @@ class Indexer:
         """Whether no object of an entity has these values of the attributes of its level yet."""
         known = self._spoken.get((level, key))
         if known is None:
-            spoken = Instance.objects.filter(**{ENTITY[level]: key, f"speaks_for_{level.lower()}": True})
+            spoken = Instance.objects.filter(**{_ENTITY[level]: key, f"speaks_for_{level.lower()}": True})
             known = self._spoken[level, key] = set(spoken.values_list(*_SAID[level]))
         return _said(level, columns) not in known
 

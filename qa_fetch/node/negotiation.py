@@ -11,6 +11,7 @@ from django.db.models import Count
 
 from .. import part10
 from ..backends.acceptor import check_called
+from ..backends.commitment import SERVICE as COMMITMENT
 from ..backends.storage import PLAIN, VERIFICATION, is_storage
 from ..backends.wire import Context, Proposal, Rejected
 from .models import Instance
@@ -70,15 +71,23 @@ class Offer:
             return _is_stored if "store" in services or "get" in services else None
         if sop_class == VERIFICATION:
             return PLAIN.__contains__ if "echo" in services else None
+        if sop_class == COMMITMENT:
+            return PLAIN.__contains__ if "commit" in services else None
         service, root = QUERY_RETRIEVE.get(sop_class, ("", ""))
         return PLAIN.__contains__ if service in services and root in self._options.roots else None
 
 
 def _granted(roles: dict[str, tuple[bool, bool]], services: frozenset[str]) -> dict[str, tuple[bool, bool]]:
-    """A caller may be the SCP of storage classes in a C-GET, since objects are then stored to it."""
-    if "get" not in services:
-        return {}
-    return {uid: (scu and "store" in services, scp) for uid, (scu, scp) in roles.items() if is_storage(uid)}
+    """A caller may be the SCP of storage classes in a C-GET, since objects are then stored to it.
+
+    It may also be the SCP of storage commitment, which calls back to say what it has.
+    """
+    granted = {}
+    if "get" in services:
+        granted = {uid: (scu and "store" in services, scp) for uid, (scu, scp) in roles.items() if is_storage(uid)}
+    if "commit" in services and COMMITMENT in roles:
+        granted[COMMITMENT] = roles[COMMITMENT]
+    return granted
 
 
 def _is_stored(syntax: str) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -74,8 +75,8 @@ class ObjectStore:
 
     def path(self, uid: str) -> Path:
         """Where the object with this UID lies; 256 folders, so that none grows too large."""
-        stem = part10.file_stem(uid)
-        return self._objects / hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:2] / f"{stem}.dcm"
+        folder = hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:2]
+        return Path(f"{self._objects}{os.sep}{folder}{os.sep}{part10.file_stem(uid)}.dcm")
 
     def temporary(self) -> Path:
         """A name for an object that is arriving; only one process uses this folder."""

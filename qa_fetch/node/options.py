@@ -49,6 +49,13 @@ def _count(value: Any) -> int:
     return int(number)
 
 
+def _pdu_kilobytes(value: Any) -> int:
+    number = _count(value)
+    if not 4 <= number <= 1024:
+        raise ValueError
+    return number
+
+
 def _network(value: Any) -> str:
     return str(ipaddress.ip_network(as_text(value), strict=False))
 
@@ -162,6 +169,8 @@ class Bounds(_Table):
         Seconds without a byte, and from the connection to the request for an association.
     object_megabytes
         The largest object that it takes.
+    pdu_kilobytes
+        The largest piece in which a peer may send; one that sends a larger one is aborted.
     """
 
     _title: ClassVar[str] = "bounds"
@@ -171,6 +180,7 @@ class Bounds(_Table):
     idle: float = _setting(SECONDS, as_above_zero, 60.0)
     negotiation: float = _setting(SECONDS, as_above_zero, 10.0)
     object_megabytes: int = _setting("a whole number above 0", _count, 4096)
+    pdu_kilobytes: int = _setting("a whole number from 4 to 1024", _pdu_kilobytes, 128)
 
 
 @dataclass(frozen=True)
@@ -271,6 +281,9 @@ class NodeOptions(_Table):
         Further attributes, by keyword or as ``ggggeeee``, that queries often ask for and the index therefore holds.
     log
         A file for the log: one line of JSON for each operation, without patient identifiers.
+    shelf
+        The shelf of this machine's ``Archive`` calls. With it the node is also their receiver for C-MOVE: what one of
+        them waits for is stored here and handed over.
     peers
         Whom it knows, by AE title. Any other destination of a C-MOVE is answered with 0xA801.
     bounds, tls, database, web
@@ -291,6 +304,7 @@ class NodeOptions(_Table):
     grace: float = _setting("a number of seconds from 0 up", as_number, 5.0)
     extra: tuple[str, ...] = _setting("a list of DICOM keywords or tags", as_names, ())
     log: Optional[Path] = _setting(FILE, as_path, None)
+    shelf: Optional[Path] = _setting(FOLDER, as_path, None)
     peers: Mapping[str, Peer] = field(default_factory=dict)
     bounds: Bounds = Bounds()
     tls: Certificates = Certificates()
@@ -303,6 +317,16 @@ class NodeOptions(_Table):
             converted(Option(AE_TITLE, as_ae_title), title, f"peers.{title}", "the node's options", None)
             if peer.port is not None and not peer.host:
                 raise ConfigError(f"the node's options: peers.{title} has a port but no host. Add it.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 _PARTS: dict[str, type[_Table]] = {"bounds": Bounds, "tls": Certificates, "database": Database, "web": Web}
@@ -333,6 +357,13 @@ def from_tables(values: Mapping[str, Any], origin: str, folder: Optional[Path] =
         peers[title] = Peer.of(table, f"peers.{title}", origin, folder)
     parts = {name: part.of(values.get(name, {}), name, origin, folder) for name, part in _PARTS.items()}
     return NodeOptions.of(values.get("node", {}), "node", origin, folder, peers=peers, **parts)
+
+
+def every_setting() -> Iterator[tuple[str, str, Option]]:
+    """Each setting there is: its table, its name, and what it must be."""
+    for title, table in (("node", NodeOptions), *_PARTS.items()):
+        for each in _fields(table):
+            yield title, each.name, _option(each)
 
 
 def to_tables(options: NodeOptions) -> dict[str, Any]:

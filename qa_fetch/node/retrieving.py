@@ -26,6 +26,11 @@ class Retrieval:
         self._asked = asked
         self._rows = rows
 
+    @property
+    def total(self) -> int:
+        """How many objects are asked for."""
+        return len(self._rows)
+
     def run(self, send: Callable[[Stored], int]) -> int:
         """Send all, unless the caller cancels; the final status, which the caller has been told."""
         for row in self._rows:

@@ -12,10 +12,12 @@ from typing import Callable, Optional, Union
 
 from .. import part10
 from ..backends.storage import fitting, outgoing_contexts
-from ..backends.wire import Association, Context, Element, Kind, Lost, Message, Proposal, Rejected, Source, Violation
+from ..backends.wire import Association, Context, Element, Kind, Lost, Message, Rejected, Source, Violation
 from ..backends.wire.command import RESPONSE
 from ..budget import Budget
 from ..errors import BadArchive
+from .calling import Caller
+from .options import Peer
 from .search import Stored
 
 LOG = logging.getLogger("qa_fetch.node")
@@ -23,7 +25,6 @@ LOG = logging.getLogger("qa_fetch.node")
 _NO_RESOURCES, _NO_CONTEXT, _UNKNOWN_OBJECT = 0xA700, 0x0122, 0x0112
 _KINDS_AT_A_TIME = 60  # an association has room for 128 contexts, and a kind may need two
 _SMALL = 1 << 16  # bytes of a file that is read faster than it is mapped
-_CONNECTING = 10.0  # seconds for a destination to accept an association
 _STORING = 60.0  # seconds for it to take one object
 
 _Kind = tuple[str, str]  # SOP class and transfer syntax
@@ -133,10 +134,10 @@ class Destination:
 
     Parameters
     ----------
-    address
-        Host and port.
-    titles
-        What it is called, and what we are.
+    caller
+        Opens associations for us.
+    title, peer
+        What it is called, and where it is.
     rows
         What it will be sent, those of one kind together.
     sender
@@ -144,14 +145,11 @@ class Destination:
     """
 
     def __init__(
-        self,
-        address: tuple[str, int],
-        titles: tuple[str, str],
-        rows: Sequence[Stored],
-        sender: Callable[[Association], Sender],
+        self, caller: Caller, title: str, peer: Peer, rows: Sequence[Stored], sender: Callable[[Association], Sender]
     ) -> None:
-        self._address = address
-        self._titles = titles
+        self._caller = caller
+        self._title = title
+        self._peer = peer
         self._kinds = list(dict.fromkeys((row.SOPClassUID, row.TransferSyntaxUID) for row in rows))
         self._sender_for = sender
         self._connection: Optional[socket.socket] = None
@@ -194,9 +192,9 @@ class Destination:
         if self._unreachable:
             return
         try:
-            self._connection = socket.create_connection(self._address, _CONNECTING)
-            proposal = Proposal.of(*self._titles, [Context(*context) for context in outgoing_contexts(self._proposed)])
-            self._association = Association.request(self._connection, proposal, _CONNECTING)
+            self._connection = self._caller.connect(self._peer)
+            contexts = [Context(*context) for context in outgoing_contexts(self._proposed)]
+            self._association = self._caller.request(self._connection, self._title, contexts)
             self._sender = self._sender_for(self._association)
         except (OSError, Lost) as error:
             LOG.warning("a destination cannot be reached (%s)", type(error).__name__)

@@ -166,7 +166,14 @@ class Node:
         address = (self.options.host, self.options.port)
         try:
             bounds = self.options.bounds
-            limits = Limits(bounds.associations, bounds.negotiation, bounds.idle, _PAUSE, bounds.per_caller)
+            limits = Limits(
+                bounds.associations,
+                bounds.negotiation,
+                bounds.idle,
+                _PAUSE,
+                bounds.per_caller,
+                bounds.pdu_kilobytes << 10,
+            )
             tls = server_context(self.options.tls, "[tls]")
             self._services = Services(self.options, objects)
             self._server = Server(address, self._services.service(), limits, tls)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 
 from django.db import Error as DatabaseError
 
+from ..backends import commitment
 from ..backends.acceptor import Service
+from ..backends.standing import Desk
 from ..backends.storage import is_storage
 from ..backends.wire import Association, Element, Kind, Message, Violation
 from ..errors import BadArchive
 from . import index
 from .asking import Asked
+from .calling import Caller
+from .commitment import Committer
+from .jobs import JOBS, Job
 from .negotiation import QUERY_RETRIEVE, Offer
 from .objects import Announced, Arrival, ObjectStore
 from .options import NodeOptions
+from .query import BadIdentifier, Query
 from .retrieving import CANCELLED, PENDING, SUCCESS, Retrieval
-from .search import BadIdentifier, Query, Searcher, Stored
+from .search import Searcher, Stored
 from .sending import Destination, Sender
 from .white_list import WhiteList
 
@@ -39,25 +45,32 @@ class Services:
         self._white_list = WhiteList(options)
         self._searcher = Searcher(options.ae_title, objects.path, objects.extra)
         self._destinations: set[Destination] = set()
+        self._caller = Caller(options)
+        self._committer = Committer(options, self._caller, objects.path)
+        self.desk: Optional[Desk] = None  # where what somebody on this machine waits for is handed over
+        self._handlers: dict[Kind, Callable[[Association, Message], None]] = {
+            Kind.C_ECHO: self.echo,
+            Kind.C_STORE: self.store,
+            Kind.C_CANCEL: _too_late,
+            Kind.C_FIND: partial(_ask, "find", self.find),
+            Kind.C_MOVE: partial(_ask, "move", self.move),
+            Kind.C_GET: partial(_ask, "get", self.get),
+            Kind.N_ACTION: self.commit,
+            Kind.N_EVENT_REPORT: self.report,
+        }
 
     def service(self) -> Service:
         """The same as the server wants it."""
         return Service(
             choose=Offer(self._options, self._white_list).choose,
-            handlers={
-                Kind.C_ECHO: self.echo,
-                Kind.C_STORE: self.store,
-                Kind.C_CANCEL: _too_late,
-                Kind.C_FIND: partial(_ask, "find", self.find),
-                Kind.C_MOVE: partial(_ask, "move", self.move),
-                Kind.C_GET: partial(_ask, "get", self.get),
-            },
+            handlers=self._handlers,
             ended=index.close_this_thread,
             hang_up=self.hang_up,
         )
 
     def hang_up(self) -> None:
-        """End what C-MOVEs have opened."""
+        """End what C-MOVEs and reports on commitments have opened."""
+        self._committer.stop()
         for destination in list(self._destinations):
             destination.hang_up()
 
@@ -84,16 +97,41 @@ class Services:
         try:
             association.stream(message, arrival.write)
             status = arrival.finish()
+            if status == SUCCESS and self.desk is not None:
+                self._hand_over(self.desk, instance)
         finally:
             arrival.close()
         LOG.info("C-STORE from %s: 0x%04X, %d bytes", _caller(association), status, arrival.size)
         association.respond(message, status)
 
+    def _hand_over(self, desk: Desk, instance: str) -> None:
+        try:
+            desk.hand_over(instance, self._objects.path(instance))
+        except OSError as error:
+            LOG.error("an object could not be handed over to who waits for it (%s)", error.strerror)
+
+    def commit(self, association: Association, message: Message) -> None:
+        """Say which objects are kept."""
+        self._committer.action(association, message, self._answer)
+
+    def report(self, association: Association, message: Message) -> None:
+        """Take what an archive says of objects that it was asked to commit to, for who waits for it on this machine."""
+        if self.desk is None or association.contexts[message.context].abstract != commitment.SERVICE:
+            raise Violation("a report that nobody waits for")
+        commitment.read(association, message, self.desk.reports.put)
+
+    def _answer(self, association: Association, message: Message) -> None:
+        """Answer a request that comes while a report is on its way."""
+        handler = self._handlers.get(Kind(message.command.kind)) if message.command.kind in set(Kind) else None
+        if handler is None:
+            raise Violation("a request that was not agreed on")
+        handler(association, message)
+
     def find(self, association: Association, asked: Asked) -> None:
         """Answer a query, one answer for each entity."""
         count, status = 0, SUCCESS
         try:
-            for answer in self._searcher.answers(self._query(asked)):
+            for answer in self._searcher.encoded_answers(self._query(asked), asked.syntax):
                 if asked.cancelled:
                     status = CANCELLED
                     break
@@ -121,14 +159,15 @@ class Services:
             Element.MoveOriginatorMessageID: asked.number,
         }
         destination = Destination(
-            (peer.host, peer.port),
-            (asked.destination, self._options.ae_title),
+            self._caller,
+            asked.destination,
+            peer,
             rows,
             lambda opened: Sender(opened, opened.contexts, self._objects.path, more),
         )
         self._destinations.add(destination)
         try:
-            _retrieve("C-MOVE", association, Retrieval(asked, rows), destination.send)
+            _retrieve("C-MOVE", association, Retrieval(asked, rows), destination.send, asked.destination)
         finally:
             self._destinations.discard(destination)
             destination.close()
@@ -181,8 +220,12 @@ def _too_late(association: Association, message: Message) -> None:
     """A C-CANCEL of something that is answered already."""
 
 
-def _retrieve(service: str, association: Association, retrieval: Retrieval, send: Callable[[Stored], int]) -> None:
-    status = retrieval.run(send)
+def _retrieve(
+    service: str, association: Association, retrieval: Retrieval, send: Callable[[Stored], int], destination: str = ""
+) -> None:
+    caller = association.calling.strip()
+    with JOBS.listed(Job(service, caller, association.peer, destination or caller, retrieval)):
+        status = retrieval.run(send)
     sent, failed = retrieval.completed, len(retrieval.failed)
     LOG.info("%s from %s: 0x%04X, %d sent, %d failed", service, _caller(association), status, sent, failed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+from typing import Optional
 
 from .options import NodeOptions, Peer
 
@@ -28,6 +29,10 @@ class WhiteList:
             LOG.warning("a peer called from another address than the one it is known by")
             return frozenset()
         return frozenset(peer.services) & self._offered
+
+    def peer(self, title: str) -> Optional[Peer]:
+        """Who is known by an AE title."""
+        return self._peers.get(title.strip())
 
 
 def _comes_from(peer: Peer, address: str) -> bool:

@@ -17,6 +17,7 @@ from .bench import Bench, opened
 from .finding import find
 from .memory import memory
 from .newest import latest
+from .node import node
 from .retrieving import packaged, retrieve, roundtrip
 from .sending import send
 
@@ -27,6 +28,7 @@ _SECTIONS = {
     "send": send,
     "find": find,
     "latest": latest,
+    "node": node,
     "memory": memory,
 }
 _LEGEND = """\

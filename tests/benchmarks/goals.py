@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from . import newest, retrieving, sending
+from . import newest, node, retrieving, sending
 from .race import Row
 
 _Key = tuple[str, str, str]
@@ -80,6 +80,10 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
         found.append(Goal(f"latest, {says}: requests (under 10)", key, 9, requests=True))
         found.append(Goal(f"latest, {says}: ours / the reference way", key, 0.1, other))
     for row in rows:
+        if row.contestant == node.OURS:
+            other = (row.section, row.workload, node.ORTHANC)
+            key = (row.section, row.workload, row.contestant)
+            found.append(Goal(f"{row.section} {row.workload}: ours / Orthanc", key, 1, other))
         if row.section == "memory":
             key = (row.section, row.workload, row.contestant)
             found.append(Goal(f"{row.contestant} ({row.workload}): MB of growth", key, _FLAT))
@@ -98,12 +102,12 @@ def verdicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:
-    """The goals as text."""
-    words = {True: "met", False: "NOT met", None: "not measured"}
-    width = max(len(one["goal"]) for one in found)
+    """The goals that something was measured for, as text."""
+    measured = [one for one in found if one["figure"] is not None]
+    width = max((len(one["goal"]) for one in measured), default=4)
     lines = ["", f"  {'goal'.ljust(width)}  {'wanted':>9}  {'reached':>8}"]
-    for one in found:
+    for one in measured:
         wanted = f"{'>=' if one['faster'] else '<='} {one['limit']:g}"
-        figure = "-" if one["figure"] is None else f"{one['figure']:.2f}"
-        lines.append(f"  {one['goal'].ljust(width)}  {wanted:>9}  {figure:>8}  {words[one['met']]}")
+        word = "met" if one["met"] else "NOT met"
+        lines.append(f"  {one['goal'].ljust(width)}  {wanted:>9}  {one['figure']:>8.2f}  {word}")
     return "\n".join(lines)

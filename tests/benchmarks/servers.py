@@ -25,7 +25,7 @@ _START_SECONDS = 10.0
 
 
 @contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
+def variable(name: str, value: str) -> Iterator[None]:
     """An environment variable for the length of a block; without a value, its absence."""
     before = os.environ.pop(name, None)
     if value:
@@ -52,7 +52,7 @@ class BenchOrthanc(Orthanc):
 
     def start(self) -> None:
         """Start it with the environment that was chosen."""
-        with _variable("TCP_NODELAY", "1" if self.no_delay else ""):
+        with variable("TCP_NODELAY", "1" if self.no_delay else ""):
             super().start()
 
     def fill(self, files: Iterable[Path]) -> None:

@@ -101,7 +101,7 @@ def test_every_encoding_goes_through_our_node_untouched(lasting: NodeProcess, tm
     path = file_as(name, tmp_path / "made", number=1 + list(SYNTAXES).index(name))
     propose, prefer = TOLD[name]
     succeeded(dcmtk("storescu", "-R", propose, *to, path))
-    moved, own = tmp_path / "moved", lasting.options.destinations["MOVESCU"][1]
+    moved, own = tmp_path / "moved", lasting.options.peers["MOVESCU"].port
     header = dcmread(path, stop_before_pixels=True)
     keywords = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     question = _keys("IMAGE", **{keyword: str(header[keyword].value) for keyword in keywords})

@@ -247,7 +247,7 @@ def test_a_file_that_makes_no_sense_is_refused(given: dict[str, object], message
     """With the name of the setting as it stands there, and what it should have been."""
     with pytest.raises(ConfigError) as caught:
         from_tables(given, "file node.toml")
-    names = "data, ae_title, host, port, strangers, services, roots, relational, check_called, grace, extra, log"
+    names = "data, ae_title, host, port, strangers, services, roots, relational, check_called, grace, extra, log, shelf"
     tables = "node, peers, bounds, tls, database, web"
     assert str(caught.value) == f"file node.toml: {message.format(names=names, tables=tables)}"
 

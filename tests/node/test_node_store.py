@@ -107,8 +107,8 @@ def test_hostile_identifiers_stay_values(node: NodeProcess, hostile: str) -> Non
     kept = files(node)
     assert [path.resolve().is_relative_to(node.options.data / "objects") for path in kept] == [True] * len(kept)
     assert {path.name for path in node.options.data.iterdir()} <= {
-        "objects", "incoming", "node.lock", "secret.key", "index.sqlite3", "index.sqlite3-wal",
-        "index.sqlite3-shm",
+        "objects", "incoming", "running", "node.json", "node.lock", "secret.key", "index.sqlite3",
+        "index.sqlite3-wal", "index.sqlite3-shm",
     }  # fmt: skip
     if status == 0:
         assert len(kept) == 1

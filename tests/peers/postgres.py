@@ -47,7 +47,9 @@ class Postgres:
         try:
             if os.getuid() == 0:
                 shutil.chown(self._folder, _USER)
-            self._run("initdb", "-D", "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale", "C.UTF-8")
+            self._run(
+                "initdb", "-D", "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale", "C.UTF-8"
+            )
             self.start()
         except BaseException:
             self.__exit__(None, None, None)

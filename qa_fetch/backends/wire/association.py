@@ -26,6 +26,7 @@ _LARGEST_NEGOTIATION = 1 << 20  # 128 contexts with every transfer syntax there 
 _LARGEST_COMMAND = 1 << 16
 _LARGEST_IDENTIFIER = 1 << 24  # one answer to a query; objects are not held in memory
 _WINDOW = 512  # pieces that are gathered before they are sent
+_ANY = 1 << 32  # more than the length of a PDU can say
 _OUR_PDU = 1 << 17  # where a peer takes any size
 
 
@@ -48,8 +49,9 @@ class Source(Protocol):
 class Association:
     """An open association on either side; for one thread at a time, except ``hang_up``."""
 
-    def __init__(self, channel: Channel, agreed: Proposal) -> None:
+    def __init__(self, channel: Channel, agreed: Proposal, largest_pdu: int = _ANY) -> None:
         self._channel = channel
+        self._largest = largest_pdu  # that the other side may send
         self.contexts: Mapping[int, Context] = agreed.contexts
         self.called, self.calling = agreed.called, agreed.calling
         self.peer = ""  # the other side's address, where a server accepted it
@@ -85,9 +87,13 @@ class Association:
 
     @classmethod
     def accept(
-        cls, channel: Channel, choose: Callable[[Proposal], Mapping[int, Context]]
+        cls, channel: Channel, choose: Callable[[Proposal], Mapping[int, Context]], largest_pdu: Optional[int] = None
     ) -> tuple[Association, Proposal]:
-        """Wait for a request and answer it with what ``choose`` gives, which may raise Rejected."""
+        """Wait for a request and answer it with what ``choose`` gives, which may raise Rejected.
+
+        A ``largest_pdu`` is announced, and a peer that sends a larger one is in the wrong; without it the announcement
+        is no more than a wish.
+        """
         kind, body = _small_pdu(channel)
         if kind != _RQ:
             raise Violation("it begins with something else than a request for an association")
@@ -97,11 +103,11 @@ class Association:
         except Rejected as no:
             channel.send([_PDU.pack(_RJ, 4), bytes((0, no.result, no.source, no.reason))])
             raise
-        answer = negotiation.acceptance(proposal, accepted)
+        answer = negotiation.acceptance(proposal, accepted, largest_pdu or negotiation.LARGEST_PDU)
         channel.send([_PDU.pack(_AC, len(answer)), answer])
         usable = {number: context for number, context in accepted.items() if context.syntaxes}
         agreed = Proposal(proposal.called, proposal.calling, usable, proposal.roles, proposal.largest_pdu)
-        return cls(channel, agreed), proposal
+        return cls(channel, agreed, largest_pdu or _ANY), proposal
 
     # --- receiving
 
@@ -177,7 +183,7 @@ class Association:
         if self._left or channel.end - channel.start < _WHOLE.size:
             return None
         kind, whole, length, context, control = _WHOLE.unpack_from(channel.view, channel.start)
-        if kind != _DATA or whole != length + 4 or length < 2:
+        if kind != _DATA or whole != length + 4 or length < 2 or whole > self._largest:
             return None
         channel.start += _WHOLE.size
         return context, control, length - 2
@@ -191,6 +197,8 @@ class Association:
             channel.start += _PDU.size
             if kind != _DATA:
                 self._ended(kind, self._left)
+            if self._left > self._largest:
+                raise Violation("a PDU that is larger than was announced")
         if self._left < _FRAGMENT.size:
             raise Violation("a data PDU that is too short")
         channel.fill(_FRAGMENT.size)

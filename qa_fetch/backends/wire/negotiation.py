@@ -74,7 +74,7 @@ def request(proposal: Proposal) -> bytes:
     return _body(proposal, contexts, proposal.roles)
 
 
-def acceptance(proposal: Proposal, accepted: Mapping[int, Context]) -> bytes:
+def acceptance(proposal: Proposal, accepted: Mapping[int, Context], largest_pdu: int = LARGEST_PDU) -> bytes:
     """The body of the A-ASSOCIATE-AC that answers a proposal; contexts that are not accepted say why."""
     contexts = b""
     for number, context in proposal.contexts.items():
@@ -83,11 +83,14 @@ def acceptance(proposal: Proposal, accepted: Mapping[int, Context]) -> bytes:
         shown = (syntax or context.syntaxes or (part10.IMPLICIT_LITTLE,))[0]
         contexts += _item(_ANSWERED, bytes((number, 0, result, 0)) + _item(_SYNTAX, shown.encode("ascii", "replace")))
     agreed = {context.abstract for context in accepted.values()}
-    return _body(proposal, contexts, {uid: role for uid, role in proposal.roles.items() if uid in agreed})
+    roles = {uid: role for uid, role in proposal.roles.items() if uid in agreed}
+    return _body(proposal, contexts, roles, largest_pdu)
 
 
-def _body(proposal: Proposal, contexts: bytes, roles: Mapping[str, tuple[bool, bool]]) -> bytes:
-    user = _item(_MAXIMUM, struct.pack(">L", LARGEST_PDU)) + _item(_IMPLEMENTATION, part10.IMPLEMENTATION_UID.encode())
+def _body(
+    proposal: Proposal, contexts: bytes, roles: Mapping[str, tuple[bool, bool]], largest_pdu: int = LARGEST_PDU
+) -> bytes:
+    user = _item(_MAXIMUM, struct.pack(">L", largest_pdu)) + _item(_IMPLEMENTATION, part10.IMPLEMENTATION_UID.encode())
     for sop_class, (scu, scp) in roles.items():
         uid = sop_class.encode("ascii", "replace")
         user += _item(_ROLE, struct.pack(">H", len(uid)) + uid + bytes((scu, scp)))

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from typing import Any, Callable, Optional
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 
+from .. import annotating
 from ..models import Token
-from ..options import Web
+from ..options import Web, is_loopback
 from . import here
+from .pages.errors import bad_request
 
 _OPEN = ("/sign-in/", "/static/", "/health")
+_STREAMED = "/dicom-web/"  # where each object has the node's own limit
+_FORMS = annotating.LARGEST + (1 << 20)  # bytes of any other upload, what is around its content included
+_OF_BROWSERS = ("Origin", "Referer", "Sec-Fetch-Site", "Cookie")
+# Everything that a page needs comes from the node itself; nothing of a page is kept, or shown inside another one.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-store",
+}
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _BEARER = "Bearer "
 
@@ -28,13 +40,20 @@ class Access:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer a request."""
         refusal = self._refusal(request)
-        return refusal if refusal is not None else self._get_response(request)
+        response = refusal if refusal is not None else self._get_response(request)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
 
     def _refusal(self, request: HttpRequest) -> Optional[HttpResponse]:
         web = here.options().web
+        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            return bad_request(request)  # PostgreSQL takes no such text
+        if (too_large := _size_refusal(request)) is not None:
+            return too_large
         if request.path.startswith(_OPEN):
             return None
-        token = _token(request)
+        token = request.token = _token(request)
         if token is None and request.headers.get("Authorization", "").startswith(_BEARER):
             return _unauthorised("this token is not known. Ask the node's administrator for one.")
         known = token is not None or request.user.is_authenticated
@@ -53,9 +72,24 @@ def _write_refusal(request: HttpRequest, web: Web, token: Optional[Token]) -> Op
         request.csrf_processing_done = True
         if not token.may_write:
             return JsonResponse({"error": "this token may only read. Ask for one made with --write."}, status=403)
-    elif needs_sign_in(web) and not request.user.is_staff:
+    elif not needs_sign_in(web):
+        if not any(name in request.headers for name in _OF_BROWSERS):
+            request.csrf_processing_done = True  # a program on this machine, not another site through a browser
+    elif not request.user.is_staff:
         return JsonResponse({"error": "this account may only look. Ask for one made with --write."}, status=403)
     return None
+
+
+def _size_refusal(request: HttpRequest) -> Optional[HttpResponse]:
+    """Before anything looks into a body that may be large."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    if request.path.startswith(_STREAMED) or length <= _FORMS:
+        return None
+    too_large = annotating.too_large()
+    return JsonResponse({"error": str(too_large)}, status=too_large.status)
 
 
 def _unknown(request: HttpRequest) -> HttpResponse:
@@ -82,16 +116,9 @@ def needs_sign_in(web: Web) -> bool:
     return web.sign_in if web.sign_in is not None else not is_loopback(web.host)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def of_the_node(request: HttpRequest) -> dict[str, Any]:
     """What every page shows."""
-    return {"node": here.options(), "sign_in": needs_sign_in(here.options().web)}
+    options = here.options()
+    needed = needs_sign_in(options.web)
+    writing = not options.web.read_only and (not needed or request.user.is_staff)
+    return {"node": options, "sign_in": needed, "writing": writing}

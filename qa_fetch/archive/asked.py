@@ -1,0 +1,54 @@
+"""What a caller asks for: checked before it is sent, and put in its place when it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..backends import Backend
+from ..backends.levels import UNIQUE
+from ..budget import Budget
+from ..errors import ConfigError
+from ..shelf import Reference
+from .sessions import image
+
+# What has to be known of an object to fetch it, and to put it in its place among the others.
+_TO_FETCH = "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID InstanceNumber".split()
+
+
+def held(backend: Backend, level: str, value: str, budget: Budget) -> list[Reference]:
+    """What an archive has of a patient, study, series or object; series by series, in the order of their numbers."""
+    rows = backend.find("IMAGE", {UNIQUE[level]: value}, _TO_FETCH, budget)
+    images = sorted(map(image, rows), key=lambda found: (found.reference.study, found.reference.series, found.number))
+    return [found.reference for found in images]
+
+
+def by_level(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The levels and the checked IDs and UIDs of what is asked for, each once."""
+    found: dict[tuple[str, str], None] = {}
+    for level, values in asked.items():
+        for value in _listed(values):
+            found[level, patient_id(value) if level == "PATIENT" else uid(value, UNIQUE[level])] = None
+    return list(found)
+
+
+def _listed(values: Any) -> Sequence[str]:
+    return [values] if isinstance(values, str) else list(values or ())
+
+
+def patient_id(patient: str) -> str:
+    """One exact PatientID."""
+    text = patient.strip() if isinstance(patient, str) else ""
+    if not text:
+        raise ConfigError("the patient ID is empty. Give the PatientID as the archive has it.")
+    if set(text) & set("*?\\"):
+        raise ConfigError("the patient ID has a wildcard in it, which could mean several patients. Give one exact ID.")
+    return text
+
+
+def uid(given: str, keyword: str) -> str:
+    """A UID without the spaces around it."""
+    text = str(given).strip()
+    if not text or set(text) - set("0123456789."):
+        raise ConfigError(f"{keyword} is not a UID. Give it as digits and dots.")
+    return text
