@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Optional
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -11,7 +12,7 @@ from pydicom.dataset import Dataset
 from .. import part10
 from ..errors import BadArchive
 from . import headers
-from .query import COMPUTED, UNIQUE, Query
+from .query import UNIQUE, Query
 
 _LEVEL, _AE_TITLE, _AVAILABILITY = 0x00080052, 0x00080054, 0x00080056
 _EXPLICIT, _LONG, _IMPLICIT = struct.Struct("<HH2sH"), struct.Struct("<HH2sxxL"), struct.Struct("<HHL")
@@ -33,9 +34,7 @@ class Plan:
 
     def __init__(self, query: Query, ae_title: str, transfer_syntax: str) -> None:
         self.transfer_syntax = transfer_syntax
-        self.possible = transfer_syntax in (part10.IMPLICIT_LITTLE, part10.EXPLICIT_LITTLE) and not any(
-            key.keyword in COMPUTED for key in query.keys
-        )
+        self.possible = transfer_syntax in (part10.IMPLICIT_LITTLE, part10.EXPLICIT_LITTLE)
         self._implicit = transfer_syntax == part10.IMPLICIT_LITTLE
         own = {_LEVEL: query.level, _AE_TITLE: ae_title}
         if _AVAILABILITY in query.tags:
@@ -50,14 +49,24 @@ class Plan:
         self._order = sorted((*self._asked, *self._own))
         self._last = max(self._asked)
 
-    def encode(self, header: bytes, implicit: bool, left_out: str) -> Optional[bytes]:
-        """The answer that a header gives; None where it takes more than its bytes."""
+    def encode(self, header: bytes, implicit: bool, left_out: str, computed: Mapping[int, bytes]) -> Optional[bytes]:
+        """The answer that a header gives; None where it takes more than its bytes.
+
+        Parameters
+        ----------
+        header, implicit, left_out
+            What the index keeps of the object.
+        computed
+            The values of attributes that no object has.
+        """
         if left_out and self._asked.keys() & headers.tags(left_out):
             return None
         syntax = part10.IMPLICIT_LITTLE if implicit else part10.EXPLICIT_LITTLE
-        found: dict[int, bytes] = {}
+        if not all(map(bytes.isascii, computed.values())):
+            return None
+        found = {tag: self._element(tag, self._asked[tag], value) for tag, value in computed.items()}
         for element in part10.elements(header, syntax):
-            if element.tag in self._asked:
+            if element.tag in self._asked and element.tag not in computed:
                 value = header[element.value : element.end]
                 vr = element.vr or _vr_of(element.tag, self._asked[element.tag])
                 if not value.isascii() or b"\x1b" in value or (vr == b"SQ" and implicit != self._implicit):
@@ -72,7 +81,7 @@ class Plan:
         )
 
     def _element(self, tag: int, vr: bytes, value: bytes) -> bytes:
-        value += b" " * (len(value) % 2)
+        value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
         if self._implicit:
             return _IMPLICIT.pack(tag >> 16, tag & 0xFFFF, len(value)) + value
         layout = _LONG if vr in _LONG_VRS else _EXPLICIT

@@ -18,6 +18,7 @@ from .options import Database, NodeOptions
 
 LOG = logging.getLogger("qa_fetch.node")
 _APP = "qa_fetch.node"
+_PATIENCE = 5  # seconds for which SQLite waits for who else writes; objects do not wait for each other there
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -108,7 +109,7 @@ def _database(options: NodeOptions) -> dict[str, Any]:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": name,
-            "OPTIONS": {"timeout": 30},
+            "OPTIONS": {"timeout": _PATIENCE},
             "CONN_MAX_AGE": None,
         }
     parts = urlsplit(database.url)

@@ -68,7 +68,7 @@ class ObjectStore:
 
     def prepare(self) -> None:
         """Make the folders, and remove what a crash left half-written."""
-        for folder in (self._objects, self._incoming):
+        for folder in (self._incoming, *(self._objects / f"{number:02x}" for number in range(256))):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left_over in self._incoming.iterdir():
             left_over.unlink()
@@ -93,7 +93,6 @@ class ObjectStore:
                 raise Refusal(DUPLICATE, _ANOTHER)
             if known is not None and target.is_file():
                 return
-            target.parent.mkdir(exist_ok=True, mode=0o700)
             draft.become(target)
             flush_folder(target.parent)
             if known is None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 from django.db import connection
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from .. import matching
 from . import headers
@@ -95,7 +95,8 @@ class Searcher:
                 continue
             encoding = None
             if plan.possible and narrowing.exact:
-                encoding = plan.encode(bytes(row.header), bool(row.implicit), row.left_out)
+                computed = {tag: _as_text(value) for tag, value in _computed(row, query)}
+                encoding = plan.encode(bytes(row.header), bool(row.implicit), row.left_out, computed)
             if encoding is None:
                 candidate = self._candidate(row, query)
                 if candidate is None:
@@ -142,7 +143,8 @@ class Searcher:
             headers.add_long(candidate, self._path(row.SOPInstanceUID), long)
         candidate.RetrieveAETitle = self._ae_title
         candidate.InstanceAvailability = "ONLINE"
-        _add_computed(candidate, row, query)
+        for tag, value in _computed(row, query):
+            candidate[tag] = DataElement(tag, dictionary_VR(tag), value)
         return candidate if matching.matches(query.wanted, candidate) is True else None
 
     def _answer(self, candidate: Dataset, query: Query) -> Dataset:
@@ -165,7 +167,8 @@ def _answered(candidate: Dataset, key: DataElement) -> DataElement:
     return empty(key.tag, key.VR)
 
 
-def _add_computed(candidate: Dataset, row: _Row, query: Query) -> None:
+def _computed(row: _Row, query: Query) -> Iterator[tuple[int, Union[int, list[str]]]]:
+    """What no object has and this archive computes, as far as it is asked for."""
     for key in query.keys:
         if key.keyword not in COMPUTED:
             continue
@@ -173,8 +176,9 @@ def _add_computed(candidate: Dataset, row: _Row, query: Query) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {expression} FROM {OBJECTS} WHERE {_ENTITY[level]} = %s", [row.entity(level)])
             values = [found for (found,) in cursor.fetchall()]
-        if key.keyword in _LISTS:
-            listed = sorted(set(values) - {""})
-            setattr(candidate, key.keyword, [UID(uid) for uid in listed] if key.VR == "UI" else listed)
-        else:
-            setattr(candidate, key.keyword, int(values[0]))
+        yield int(key.tag), sorted(set(values) - {""}) if key.keyword in _LISTS else int(values[0])
+
+
+def _as_text(value: Union[int, list[str]]) -> bytes:
+    text = str(value) if isinstance(value, int) else "\\".join(value)
+    return text.encode("utf-8", "surrogateescape")

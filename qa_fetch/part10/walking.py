@@ -154,13 +154,25 @@ def elements(data: Buffer, transfer_syntax: str) -> Iterator[Element]:
     """
     view = memoryview(data)
     walker, encoding = Walker(view), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING)
+    explicit, head, long = encoding.explicit, encoding.head.unpack_from, encoding.long.unpack_from
     at, end = 0, len(view)
     try:
-        while at < end:
-            (group, number), vr, value, length = walker.element(at, encoding)
-            after = walker.end_of(vr, value, length, encoding)
+        while at < end:  # spelt out as in _identity, since every object that a node takes in comes this way too
+            group, number, vr, length = head(view, at)
+            value = at + 8
+            if not explicit or group == 0xFFFE:
+                vr, length = b"", long(view, at + 4)[0]
+            elif vr in _LONG_VRS:
+                value, length = at + 12, long(view, at + 8)[0]
+            after = value + length
+            if length == _UNDEFINED:
+                after = walker.end_of(vr, value, length, encoding)
+            elif after > end:
+                raise Broken(_CUT_SHORT)
             yield Element(group << 16 | number, vr, at, value, after)
             at = after
+    except struct.error:
+        raise BadArchive(f"a data set {_CUT_SHORT}") from None
     except Broken as broken:
         raise BadArchive(f"a data set {broken}") from None
 

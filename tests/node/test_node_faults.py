@@ -7,6 +7,7 @@ import os
 import random
 import re
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -229,6 +230,20 @@ def test_a_caller_that_aborts_in_the_middle_of_a_get_leaves_nothing_behind(busy:
         time.sleep(0.05)
     assert len(list(Path(f"/proc/{busy.pid}/fd").iterdir())) <= before
     assert client.get(busy.port, "STUDY", {"StudyInstanceUID": uid(11, 1)})[0].counts == (100, 0, 0)
+
+
+def test_a_locked_database_refuses_and_recovers(tmp_path: Path) -> None:
+    """Somebody holds it for longer than the node waits: 0xA700, nothing is lost, and afterwards all goes on."""
+    with NodeProcess(NodeOptions(tmp_path / "node", port=0, log=tmp_path / "log")) as node:
+        assert client.store(node.port, objects.image(number=1)) == [0]
+        with contextlib.closing(sqlite3.connect(tmp_path / "node" / "index.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert client.store(node.port, objects.image(number=2)) == [0xA700]
+            assert len(client.find(node.port, "IMAGE", {"PatientID": "QA1", "SOPInstanceUID": ""}).answers) == 1
+            other.execute("ROLLBACK")
+        assert client.store(node.port, objects.image(number=2)) == [0]
+        assert client.get(node.port, "STUDY", {"StudyInstanceUID": uid(1, 1)})[0].counts == (2, 0, 0)
+    assert "object refused with 0xA700: the database raised OperationalError" in (tmp_path / "log").read_text()
 
 
 def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
