@@ -21,6 +21,12 @@ _SECTIONS = {
     "send": 2 * 4,
     "find": 8 * 5,
     "latest": 3 * 2,
+    "node store": 2 * 3,
+    "node get": 2 * 3,
+    "node move": 2 * 3,
+    "node wado": 2 * 2,
+    "node find": 5 * 2,
+    "node qido": 3 * 2,
 }
 _MEMORY = 3
 

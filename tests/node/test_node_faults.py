@@ -92,7 +92,7 @@ def test_a_killed_node_has_every_object_that_it_acknowledged(tmp_path: Path, sto
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     """A node with the usual content and little patience."""
     folder = tmp_path_factory.mktemp("busy")
-    bounds = Bounds(associations=80, per_caller=80, idle=3.0, negotiation=3.0, object_megabytes=1)
+    bounds = Bounds(associations=80, per_caller=80, idle=10.0, negotiation=10.0, object_megabytes=1)
     options = NodeOptions(folder / "node", port=0, bounds=bounds, log=folder / "log")
     with NodeProcess(options) as node:
         assert set(client.store(node.port, *objects.content())) == {0}
