@@ -210,11 +210,14 @@ def database(given: argparse.Namespace) -> int:
     """Do it; what destroys something asks first."""
     from ..node import database as databases
 
+    if given.action != "find" and given.level is not None:
+        raise ConfigError(
+            f"{given.level!r} is one word too many: only find takes a level and keys. "
+            "Name the node's folder with --node."
+        )
     options = options_of(given)
     if given.action == "find":
         return _find(given, options)
-    if given.level is not None:
-        raise ConfigError(f"{given.level!r} is one word too many. Only find takes a level and keys.")
     if given.action == "check":
         return _check(given, options)
     if given.action in _DESTROYS:

@@ -259,7 +259,7 @@ def test_find_in_the_database(store: Path) -> None:
     )
     assert run("node", "database", "check", "STUDY", "--node", store).says == (
         2,
-        "'STUDY' is one word too many. Only find takes a level and keys.",
+        "'STUDY' is one word too many: only find takes a level and keys. Name the node's folder with --node.",
     )
 
 
