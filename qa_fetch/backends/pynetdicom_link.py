@@ -21,7 +21,7 @@ from . import Local
 from .commitment import Committed, Outcome, Reports
 from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
 from .reactor import Checkpoint, Sockets
-from .relaying import OnSent, Relayed
+from .relaying import OnSent, Relayed, unsent
 from .storage import storage_contexts
 from .storing import NOT_WANTED, store_event
 
@@ -130,9 +130,7 @@ class PynetdicomLink:
                     int(status.get(f"NumberOf{name}Suboperations") or 0) for name in ("Completed", "Failed", "Warning")
                 )
                 if code not in PENDING:
-                    found = data.get("FailedSOPInstanceUIDList") if data is not None else None
-                    listed = [found] if isinstance(found, str) else list(found or ())
-                    return Relayed(code, completed, failed, warnings, tuple(map(part10.clean_uid, listed)))
+                    return Relayed(code, completed, failed, warnings, unsent(data))
                 sent = completed + warnings
                 on_sent(sent)
                 if budget.spent:

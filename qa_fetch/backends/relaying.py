@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Callable, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Callable, NamedTuple, Protocol, runtime_checkable
 
 from ..budget import Budget
 from ..errors import dimse_refusal
 from ..matching import Value
+from ..part10 import clean_uid
 
 OnSent = Callable[[int], None]
 
@@ -47,6 +48,12 @@ class Relaying(Protocol):
     def why_unsent(self, relayed: Relayed, destination: str) -> str:
         """A sentence for the status of a ``relay`` that did not end well."""
         ...
+
+
+def unsent(dataset: Any) -> tuple[str, ...]:
+    """The objects that the data set of a final answer names as failed."""
+    found = None if dataset is None else dataset.get("FailedSOPInstanceUIDList")
+    return tuple(map(clean_uid, [found] if isinstance(found, str) else list(found or ())))
 
 
 def refusal(relayed: Relayed, *, archive: str, destination: str, ours: str) -> str:

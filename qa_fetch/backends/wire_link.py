@@ -18,7 +18,7 @@ from . import Local, commitment
 from .commitment import Committed, Outcome, Reports
 from .encryption import client_context
 from .link import PENDING, TRANSFER, Outgoing, Purpose, Sentences, Stop, reach
-from .relaying import OnSent, Relayed
+from .relaying import OnSent, Relayed, unsent
 from .storage import PLAIN, VERIFICATION, fitting, storage_contexts
 from .storing import store
 from .wire import (
@@ -42,12 +42,12 @@ _log = logging.getLogger("qa_fetch.dimse")
 _RESPONSE = 0x8000
 _MEDIUM = 0
 _MANY = 32  # objects that a C-MOVE has sent, from when on
+_SEVERAL = 0.003  # seconds are waited for several of its answers at once
 _COUNTS = (
     Element.NumberOfCompletedSuboperations,
     Element.NumberOfFailedSuboperations,
     Element.NumberOfWarningSuboperations,
 )
-_SEVERAL = 0.003  # seconds are waited for several of its answers at once
 
 
 class WireLink:
@@ -133,21 +133,19 @@ class WireLink:
                 status = command.number(Element.Status)
                 if status not in PENDING:
                     self._answered = True
-                    unsent = self._unsent(data, self._association.contexts[context].syntaxes[0])
-                    return Relayed(status, completed, failed, warnings, unsent)
+                    failures = self._failures(data, self._association.contexts[context].syntaxes[0])
+                    return Relayed(status, completed, failed, warnings, failures)
                 sent = completed + warnings
                 on_sent(sent)
                 if budget.spent:
                     raise self._says.late(f"{sent} objects were sent to {destination}")
 
-    def _unsent(self, data: bytes, syntax: str) -> tuple[str, ...]:
+    def _failures(self, data: bytes, syntax: str) -> tuple[str, ...]:
         """The objects that an archive names as failed; one that names them illegibly has named none."""
         try:
-            found = part10.decode(data, syntax).get("FailedSOPInstanceUIDList") if data else None
+            return unsent(part10.decode(data, syntax) if data else None)
         except BadArchive:
             return ()
-        listed = [found] if isinstance(found, str) else list(found or ())
-        return tuple(part10.clean_uid(uid) for uid in listed)
 
     def get(self, identifier: Any, model: str, budget: Budget, stop: Stop, route: Route) -> tuple[int, int]:
         """A C-GET to its end, its objects handed to ``route``: its status and how many objects were sent."""

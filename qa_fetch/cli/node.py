@@ -195,10 +195,9 @@ def add_status(commands: Any) -> None:
 
 def status(given: argparse.Namespace) -> int:
     """Print what was found."""
-    from ..node.settings import load
     from ..node.status import status as look
 
-    found = look(load(given.folder))
+    found = look(node_data.options_of(given))
     if given.json:
         say_json(asdict(found))
     else:

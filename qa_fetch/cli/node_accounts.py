@@ -22,14 +22,10 @@ def add_user(commands: Any) -> None:
         summary="who may sign in to a node's pages: add, remove, list",
         example="  qa-fetch node user add anna --write --node store/",
     )
-    made.add_argument("action", choices=("add", "remove", "list"), help="what to do")
-    made.add_argument("name", metavar="NAME", nargs="?", help="the account")
-    made.add_argument("--write", action="store_true", help="it may also store and annotate")
+    _add_common(made, "the account")
     made.add_argument(
         "--password-file", metavar="FILE", type=Path, help="its password, for scripts; else it is asked for"
     )
-    add_node_option(made)
-    for_machines(made)
 
 
 def add_token(commands: Any) -> None:
@@ -41,8 +37,13 @@ def add_token(commands: Any) -> None:
         summary="which programs may use a node's DICOMweb: add, remove, list",
         example="  qa-fetch node token add viewer --node store/",
     )
+    _add_common(made, "what the token is called")
+
+
+def _add_common(made: argparse.ArgumentParser, name: str) -> None:
+    """What accounts and tokens have in common."""
     made.add_argument("action", choices=("add", "remove", "list"), help="what to do")
-    made.add_argument("name", metavar="NAME", nargs="?", help="what the token is called")
+    made.add_argument("name", metavar="NAME", nargs="?", help=name)
     made.add_argument("--write", action="store_true", help="it may also store and annotate")
     add_node_option(made)
     for_machines(made)

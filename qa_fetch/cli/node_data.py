@@ -26,7 +26,7 @@ _DESTROYS = {
 
 def add_folder(made: argparse.ArgumentParser) -> None:
     """The folder of a node, as a place."""
-    made.add_argument("folder", metavar="DIR", nargs="?", default=".", help="the node's folder (default: this one)")
+    made.add_argument("node", metavar="DIR", nargs="?", default=".", help="the node's folder (default: this one)")
 
 
 def add_node_option(made: argparse.ArgumentParser) -> None:
@@ -62,7 +62,7 @@ def add_statistics(commands: Any) -> None:
         summary="what a node holds by modality and source, how quickly it came, and how it grows",
         example="  qa-fetch node statistics store/ --by hour",
     )
-    made.add_argument("node", metavar="DIR", nargs="?", default=".", help="the node's folder (default: this one)")
+    add_folder(made)
     made.add_argument("--by", choices=("hour", "day"), default="day", help="the steps of the speed (default: day)")
     for_machines(made)
 

@@ -26,7 +26,7 @@ from ..shelf.incoming import Draft, Piece
 from . import headers
 from .indexing import Described, Indexer
 from .options import NodeOptions
-from .reading import FromFile
+from .reading import FromFile, begin_digest
 
 LOG = logging.getLogger("qa_fetch.node")
 
@@ -37,12 +37,13 @@ _FILE_HEADER = b"\x02\x00"
 
 @dataclass(frozen=True)
 class Announced:
-    """What a C-STORE says of the object that it brings, and who sends it."""
+    """What a C-STORE says of the object that it brings, and who sends it; STOW may name the study it has to be of."""
 
     SOPClassUID: str
     SOPInstanceUID: str
     TransferSyntaxUID: str
     source: str = ""
+    study: str = ""
 
 
 class Refusal(Exception):
@@ -130,10 +131,11 @@ class Arrival:
     def __init__(self, store: ObjectStore, announced: Announced) -> None:
         self.status = SUCCESS
         self.size = 0
+        self.identity: Optional[part10.Identity] = None  # when it was found to be what was announced
         self._store = store
         self._announced = announced
         self._begun = time.perf_counter()
-        self._digest = hashlib.sha256(announced.TransferSyntaxUID.encode() + b"\n")
+        self._digest = begin_digest(announced.TransferSyntaxUID)
         self._draft: Optional[Draft] = None
         with self._refusing():
             self._draft = Draft(
@@ -172,6 +174,9 @@ class Arrival:
         if (identity.sop_class, identity.sop_instance) != (announced.SOPClassUID, announced.SOPInstanceUID):
             raise Refusal(DOES_NOT_FIT, "its SOP UIDs are not those of the C-STORE request")
         check_names(identity)
+        if announced.study and identity.study != announced.study:
+            raise Refusal(DOES_NOT_FIT, "it belongs to another study than the one to which it was sent")
+        self.identity = identity
         return Described(
             identity,
             headers.build(draft.dataset, announced.TransferSyntaxUID, self._store.extra),

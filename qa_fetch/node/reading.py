@@ -30,13 +30,15 @@ def read(path: Path, extra: tuple[int, ...] = ()) -> FromFile:
     """Read a stored file from end to end."""
     try:
         with path.open("rb") as file, part10.opened(file, "it") as content:
+            digest = begin_digest(content.transfer_syntax)
+            digest.update(content.dataset)
             return FromFile(
                 path,
                 identity=content.identity(),
                 header=headers.build(content.dataset, content.transfer_syntax, extra),
                 transfer_syntax=content.transfer_syntax,
                 size=len(content.dataset),
-                digest=digest_of(content),
+                digest=digest.hexdigest(),
                 written=os.fstat(file.fileno()).st_mtime,
             )
     except BadArchive as error:
@@ -45,8 +47,6 @@ def read(path: Path, extra: tuple[int, ...] = ()) -> FromFile:
         return FromFile(path, f"it cannot be read ({error.strerror}).")
 
 
-def digest_of(content: part10.Part10) -> str:
-    """What two objects under one UID are compared by: how they are encoded, and their bytes."""
-    digest = hashlib.sha256(content.transfer_syntax.encode() + b"\n")
-    digest.update(content.dataset)
-    return digest.hexdigest()
+def begin_digest(transfer_syntax: str) -> hashlib._Hash:
+    """What two objects under one UID are compared by: how they are encoded, and then, to be added, their bytes."""
+    return hashlib.sha256(transfer_syntax.encode() + b"\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from typing import Callable, Optional, Union
+from weakref import WeakKeyDictionary
 
 from django.db import Error as DatabaseError
 
@@ -45,6 +46,7 @@ class Services:
         self._white_list = WhiteList(options)
         self._searcher = Searcher(options.ae_title, objects.path, objects.extra)
         self._destinations: set[Destination] = set()
+        self._storing: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._caller = Caller(options)
         self._committer = Committer(options, self._caller, objects.path)
         self.desk: Optional[Desk] = None  # where what somebody on this machine waits for is handed over
@@ -84,8 +86,7 @@ class Services:
         context, command = association.contexts[message.context], message.command
         if not command.has_data:
             raise Violation("a C-STORE without an object")
-        allowed = self._white_list.services_for(association.calling, association.peer)
-        if "store" not in allowed or not is_storage(context.abstract):
+        if not self._may_store(association) or not is_storage(context.abstract):
             association.stream(message, lambda pieces: None)
             association.respond(message, _NOT_AUTHORISED)
             return
@@ -103,6 +104,14 @@ class Services:
             arrival.close()
         LOG.info("C-STORE from %s: 0x%04X, %d bytes", _caller(association), status, arrival.size)
         association.respond(message, status)
+
+    def _may_store(self, association: Association) -> bool:
+        """Whether a caller may store; looked up once an association, since a host name is looked up for it."""
+        found = self._storing.get(association)
+        if found is None:
+            found = "store" in self._white_list.services_for(association.calling, association.peer)
+            self._storing[association] = found
+        return found
 
     def _hand_over(self, desk: Desk, instance: str) -> None:
         try:

@@ -12,9 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from .... import part10
 from ....backends.http.multipart import Multipart
 from ....errors import BadArchive, ConnectionFailed
-from ....shelf.incoming import Draft
-from ...indexing import Described
-from ...objects import CANNOT_UNDERSTAND, DOES_NOT_FIT, NO_RESOURCES, SUCCESS, Announced, Arrival, ObjectStore, Refusal
+from ...objects import CANNOT_UNDERSTAND, NO_RESOURCES, SUCCESS, Announced, Arrival
 from .. import here
 from . import media
 from .answering import LOG, Refused, base, json_media
@@ -130,7 +128,7 @@ def _take(part: Multipart, study: str, told: _Told) -> None:
     except (BadArchive, ConnectionFailed) as error:
         broken = error
     try:
-        announced, length = _announced(bytes(part.ahead()[:_LONGEST_HEADER]))
+        announced, length = _announced(bytes(part.ahead()[:_LONGEST_HEADER]), study)
     except BadArchive:
         if broken is not None:
             raise broken from None
@@ -140,7 +138,7 @@ def _take(part: Multipart, study: str, told: _Told) -> None:
         told.note(announced, CANNOT_UNDERSTAND, None)
         raise broken
     part.take(length)
-    arrival = _Arrival(here.objects(), announced, study)
+    arrival = Arrival(here.objects(), announced)
     status = CANNOT_UNDERSTAND
     try:
         while True:
@@ -157,7 +155,7 @@ def _take(part: Multipart, study: str, told: _Told) -> None:
         told.note(announced, status, arrival.identity)
 
 
-def _announced(beginning: bytes) -> tuple[Announced, int]:
+def _announced(beginning: bytes, study: str) -> tuple[Announced, int]:
     """What an object's file header says it is, and how long that is."""
     content = part10.split(beginning, "it")
     length = len(beginning) - len(content.dataset)
@@ -167,20 +165,4 @@ def _announced(beginning: bytes) -> tuple[Announced, int]:
     }
     if not said.get(_CLASS) or not said.get(_INSTANCE):
         raise BadArchive("an object's file header does not name it. Export it again from its source.")
-    return Announced(said[_CLASS], said[_INSTANCE], content.transfer_syntax, _SOURCE), length
-
-
-class _Arrival(Arrival):
-    """An object that has to belong to the study to which it is sent."""
-
-    def __init__(self, store: ObjectStore, announced: Announced, study: str) -> None:
-        super().__init__(store, announced)
-        self._study = study
-        self.identity: Optional[part10.Identity] = None
-
-    def _described(self, draft: Draft) -> Described:
-        described = super()._described(draft)
-        if self._study and described.identity.study != self._study:
-            raise Refusal(DOES_NOT_FIT, "it belongs to another study than the one to which it was sent")
-        self.identity = described.identity
-        return described
+    return Announced(said[_CLASS], said[_INSTANCE], content.transfer_syntax, _SOURCE, study), length
