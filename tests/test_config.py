@@ -438,9 +438,9 @@ def test_a_wrong_address_in_a_file_names_file_and_key(written):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('defualt = "x"', "defualt is not a setting; expected one of default, budget, local, shelf, archives. "
-                          "Did you mean default?"),
-        ("zzz = 1", "zzz is not a setting; expected one of default, budget, local, shelf, archives."),
+        ('defualt = "x"', "defualt is not a setting; expected one of default, budget, local, shelf, archives, units, "
+                          "qatrack. Did you mean default?"),
+        ("zzz = 1", "zzz is not a setting; expected one of default, budget, local, shelf, archives, units, qatrack."),
         ("local = 1", "local is 1; expected a table [local]."),
         ('[local]\naetitle = "X"', "local.aetitle is not a setting; expected one of ae_title, port, host, transport, "
                                    "certificate_file, key_file, ca_file. "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -15,7 +17,9 @@ from ..errors import ConfigError, Incomplete, NotFound
 from ..kinds import Kind
 from ..matching import Value
 from ..shelf import Reference, Shelf
-from .asked import by_level, held, patient_id
+from . import when
+from .as_of import plan_as_of
+from .asked import RETURNED, by_level, files_below, held, only, patient_id
 from .fetching import Fetcher, Progress
 from .images import Images, Plan
 from .moving import Moved, Mover, as_destination
@@ -23,28 +27,8 @@ from .plans import PlanName, check_pick
 from .question import Question, ask_until_complete
 from .readable import readable
 from .sessions import check_grouping
+from .told import Told, telling
 from .when import When
-
-_RETURNED = {
-    "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    "STUDY": (
-        "PatientID",
-        "StudyInstanceUID",
-        "StudyDate",
-        "StudyTime",
-        "StudyID",
-        "StudyDescription",
-        "ModalitiesInStudy",
-    ),
-    "SERIES": (
-        "PatientID StudyInstanceUID SeriesInstanceUID Modality SeriesDate SeriesTime SeriesNumber SeriesDescription "
-        "NumberOfSeriesRelatedInstances"
-    ).split(),
-    "IMAGE": (
-        "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID Modality InstanceNumber ImageType "
-        "AcquisitionDate AcquisitionTime RTPlanLabel RTPlanDate"
-    ).split(),
-}
 
 
 class Archive:
@@ -87,21 +71,52 @@ class Archive:
         address = [self.config.options.get(key) for key in ("ae_title", "host", "port", "path", "url")]
         # A relative path means another folder in another working directory, and so another archive.
         address = [part.absolute() if isinstance(part, Path) else part for part in address]
-        self._shelf = Shelf(loaded.shelf("path").value, self.name, repr([self.config.kind, *map(str, address)]))
+        self._identity = [self.config.kind, *map(str, address)]
+        self._shelf = self._shelf_of(self._identity)
         self._settle_minutes: float = loaded.shelf("settle_minutes").value
         self._on_progress = on_progress
+        self._unit: Optional[int] = None
+        self._user = ""
+
+    @classmethod
+    def for_unit(cls, UTILS: Any, *, config: Union[str, Path, None] = None, **fields: Any) -> Archive:
+        """The archive of the unit that a QATrack+ page is about.
+
+        Parameters
+        ----------
+        UTILS
+            What QATrack+ gives to a procedure under this name.
+        config
+            A configuration file to read instead of the one that is found.
+        **fields
+            As for ``Archive``.
+
+        Notes
+        -----
+        ``[units.<number>]`` of the configuration names the archive of a unit; others have the default archive.
+        """
+        number = int(UTILS.unit.number)
+        archive = cls(Config.load(config).unit(number).archive, config=config, **fields)
+        archive._unit, archive._user = number, str(UTILS.user)
+        return archive
+
+    def _shelf_of(self, identity: list[str]) -> Shelf:
+        return Shelf(self._loaded.shelf("path").value, self.name, repr(identity))
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[Fetcher]:
+    def _session(self, call: str, patient: str = "", *, as_of: Optional[datetime] = None) -> Iterator[Fetcher]:
         """A connection for one call: calls from several threads never share one."""
-        backend = open_backend(self.config, self._loaded)
-        try:
-            yield Fetcher(backend, self._shelf, self.name, self._on_progress, self._plan_file)
-        finally:
-            backend.close()
+        shelf = self._shelf if as_of is None else self._shelf_of([*self._identity, as_of.isoformat()])
+        with telling(Told(call, self.name, unit=self._unit, patient=patient, user=self._user)) as told:
+            backend = open_backend(self.config, self._loaded)
+            try:
+                plan_file = partial(self._plan_file, as_of=as_of)
+                yield Fetcher(backend, shelf, self.name, self._on_progress, plan_file, told)
+            finally:
+                backend.close()
 
-    def _plan_file(self, plan: Plan) -> Path:
-        with self._session() as fetcher:
+    def _plan_file(self, plan: Plan, as_of: Optional[datetime]) -> Path:
+        with self._session("plan", plan.reference.patient, as_of=as_of) as fetcher:
             return fetcher.plan_file(plan, Budget(self._seconds))
 
     # --- images
@@ -150,7 +165,7 @@ class Archive:
         """
         question = self._question(patient, plan, kind, (on, before, after), session, pick, approved, at_least)
         budget = Budget(self._seconds)
-        with self._session() as fetcher:
+        with self._session("latest", patient) as fetcher:
             if wait:
                 return ask_until_complete(question, fetcher, budget)
             return question.newest(fetcher, budget)
@@ -173,7 +188,7 @@ class Archive:
         Each session has a time budget of its own.
         """
         question = self._question(patient, plan, kind, (on, before, after), session, pick, approved, 1)
-        with self._session() as fetcher:
+        with self._session("images", patient) as fetcher:
             yield from question.all(fetcher, self._seconds)
 
     def _question(
@@ -212,7 +227,7 @@ class Archive:
     def plans(self, patient: str, label: Optional[str] = None) -> list[Plan]:
         """The plans of a patient, newest first; none of them is fetched before its file is asked for."""
         budget = Budget(self._seconds)
-        with self._session() as fetcher:
+        with self._session("plans", patient) as fetcher:
             found = fetcher.plans(patient_id(patient), budget, label=label)
         return sorted(found, key=lambda plan: (str(plan.date or ""), plan.time), reverse=True)
 
@@ -223,6 +238,7 @@ class Archive:
         *,
         pick: Optional[str] = None,
         approved: Optional[bool] = None,
+        as_of: Optional[When] = None,
     ) -> Plan:
         """One plan of a patient, fetched.
 
@@ -236,10 +252,18 @@ class Archive:
             ``"newest"`` chooses by RTPlanDate and RTPlanTime when several have the label.
         approved
             True takes only plans whose ApprovalStatus is APPROVED.
+        as_of
+            When the check began that the plan is for. The plan is then fetched anew, whatever is on the shelf, since
+            archives let a plan change under its UID; asked again with the same moment, it is the same copy.
         """
         budget = Budget(self._seconds)
-        with self._session() as fetcher:
-            plan = fetcher.plan(patient_id(patient), label, budget, pick=pick, approved=approved)
+        moment = None if as_of is None else when.moment(as_of, "as_of")
+        with self._session("plan", patient, as_of=moment) as fetcher:
+
+            def found() -> Plan:
+                return fetcher.plan(patient_id(patient), label, budget, pick=pick, approved=approved)
+
+            plan = found() if moment is None else plan_as_of(fetcher, moment, label, found)
             fetcher.plan_file(plan, budget)
             return plan
 
@@ -258,7 +282,7 @@ class Archive:
             raise ConfigError("fetch needs a UID. Give study=, series= or instance=.")
         budget = Budget(self._seconds)
         references: dict[str, Reference] = {}
-        with self._session() as fetcher:
+        with self._session("fetch") as fetcher:
             for level, uid in asked:
                 found = self._by_uid(fetcher, level, uid, budget)
                 references.update({reference.instance: reference for reference in found})
@@ -278,7 +302,7 @@ class Archive:
     def patient(self, patient: str) -> Images:
         """Everything that the archive has of a patient."""
         budget = Budget(self._seconds)
-        with self._session() as fetcher:
+        with self._session("patient", patient) as fetcher:
             found = held(fetcher.backend, "PATIENT", patient_id(patient), budget)
             if not found:
                 raise NotFound(
@@ -297,11 +321,11 @@ class Archive:
         are left out, whatever the archive matched.
         """
         asked = {**(keys or {}), **more}
-        returned = [*_RETURNED.get(level.upper(), ()), *(key for key, value in asked.items() if value in ("", None))]
+        returned = [*RETURNED.get(level.upper(), ()), *(key for key, value in asked.items() if value in ("", None))]
         given = {key: value for key, value in asked.items() if value not in ("", None)}
-        with self._session() as fetcher:
+        with self._session("find") as fetcher:
             rows = fetcher.backend.find(level, given, returned, Budget(self._seconds))
-        return [_only(readable(row), {*returned, *given, "SpecificCharacterSet"}) for row in rows]
+        return [only(readable(row), {*returned, *given, "SpecificCharacterSet"}) for row in rows]
 
     def send(self, paths: Union[str, Path, Sequence[Union[str, Path]]], *, commit: bool = False) -> list[Sent]:
         """Send files, or folders of files; raises Incomplete unless the archive has every one of them.
@@ -310,13 +334,13 @@ class Archive:
         deleted here.
         """
         given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
-        files = [file for path in given for file in (_files_below(path) if path.is_dir() else [path])]
+        files = [file for path in given for file in (files_below(path) if path.is_dir() else [path])]
         absent = [path for path in files if not path.is_file()]
         if absent:
             raise NotFound(f"{absent[0]} is not a file, so nothing was sent. Correct the path.")
         if not files:
             raise NotFound("there is no file to send. Name files, or a folder that holds some.")
-        with self._session() as fetcher:
+        with self._session("send") as fetcher:
             backend = fetcher.backend
             if commit and not (isinstance(backend, Committing) and backend.commits):
                 raise ConfigError(f"{self.name} ({self.config.kind}) offers no storage commitment. Leave it out.")
@@ -361,26 +385,14 @@ class Archive:
         if not asked:
             raise ConfigError("move needs something to send. Give patient=, study=, series= or instance=.")
         with contextlib.ExitStack() as stack:
-            backend = stack.enter_context(self._session()).backend
-            other = stack.enter_context(missing_only._session()).backend if missing_only is not None else None
+            backend = stack.enter_context(self._session("move")).backend
+            other = stack.enter_context(missing_only._session("find")).backend if missing_only else None
             return Mover(backend, as_destination(to), other, self._seconds, self._on_progress).all(asked)
 
     def echo(self, patient: str = "") -> list[Step]:
         """Try the connection step by step; with a patient, also whether that patient can be seen."""
-        with self._session() as fetcher:
+        with self._session("echo", patient) as fetcher:
             return list(fetcher.backend.echo(Budget(self._seconds), patient))
 
     def __repr__(self) -> str:
         return f"<Archive {self.name} ({self.config.kind})>"
-
-
-def _only(row: Any, keywords: set[str]) -> Any:
-    """A row without what was not asked for: a folder has whole headers to give."""
-    for element in list(row):
-        if element.keyword not in keywords:
-            del row[element.tag]
-    return row
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

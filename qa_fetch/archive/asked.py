@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..backends import Backend
@@ -14,6 +15,28 @@ from .sessions import image
 
 # What has to be known of an object to fetch it, and to put it in its place among the others.
 _TO_FETCH = "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID InstanceNumber".split()
+
+# What an answer shows of each level besides what was asked for.
+RETURNED = {
+    "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    "STUDY": (
+        "PatientID",
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+        "StudyDescription",
+        "ModalitiesInStudy",
+    ),
+    "SERIES": (
+        "PatientID StudyInstanceUID SeriesInstanceUID Modality SeriesDate SeriesTime SeriesNumber SeriesDescription "
+        "NumberOfSeriesRelatedInstances"
+    ).split(),
+    "IMAGE": (
+        "PatientID StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID Modality InstanceNumber ImageType "
+        "AcquisitionDate AcquisitionTime RTPlanLabel RTPlanDate"
+    ).split(),
+}
 
 
 def held(backend: Backend, level: str, value: str, budget: Budget) -> list[Reference]:
@@ -52,3 +75,15 @@ def uid(given: str, keyword: str) -> str:
     if not text or set(text) - set("0123456789."):
         raise ConfigError(f"{keyword} is not a UID. Give it as digits and dots.")
     return text
+
+
+def only(row: Any, keywords: set[str]) -> Any:
+    """A row without what was not asked for: a folder has whole headers to give."""
+    for element in list(row):
+        if element.keyword not in keywords:
+            del row[element.tag]
+    return row
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

@@ -17,6 +17,7 @@ from .images import Images, Plan, plan_from
 from .plans import LONGEST_LABEL, PLAN_KEYWORDS, choose, is_uid
 from .readable import readable
 from .sessions import Image, Wanted, image
+from .told import Telling
 from .when import parse_date
 
 Progress = Callable[[int, int], None]
@@ -51,6 +52,7 @@ class Fetcher:
         archive: str,
         on_progress: Optional[Progress],
         fetch_plan: Callable[[Plan], Path],
+        telling: Telling,
     ) -> None:
         self.backend = backend
         self.shelf = shelf
@@ -58,6 +60,7 @@ class Fetcher:
         self.transferred: set[str] = set()
         self._on_progress = on_progress
         self._fetch_plan = fetch_plan
+        self._telling = telling
 
     def bring(
         self,
@@ -89,7 +92,9 @@ class Fetcher:
             headers = read_headers()
             self._check(headers, owner, wanted)
             read_headers = partial(list, headers)
-        return Images(folder, read_headers, plan=plan, from_shelf=self.transferred.isdisjoint(uids), says=says)
+        from_shelf = self.transferred.isdisjoint(uids)
+        self._telling.brought(says, len(uids), transferred=not from_shelf)
+        return Images(folder, read_headers, archive=self.archive, plan=plan, from_shelf=from_shelf, says=says)
 
     def place(self, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False) -> None:
         """Make sure that objects are on the shelf; ``transferred`` gathers which had to be brought there."""

@@ -83,6 +83,7 @@ class Images:
         folder: Folder,
         read_headers: Callable[[], Sequence[Any]],
         *,
+        archive: str,
         plan: Optional[Plan],
         from_shelf: bool,
         says: str,
@@ -90,10 +91,16 @@ class Images:
         self.folder: Path = folder.path
         self.files: tuple[Path, ...] = folder.files
         self.uids: tuple[str, ...] = folder.uids
+        self.archive = archive
         self.plan = plan
         self.from_shelf = from_shelf
         self._read_headers = read_headers
         self._says = says
+
+    @property
+    def says(self) -> str:
+        """What each of them is, in words: ``portal image for plan WL_6X``."""
+        return self._says
 
     @cached_property
     def _headers(self) -> Sequence[Any]:

@@ -88,6 +88,9 @@ class Question:
         latest = candidates.newest(None, None)
         if latest is None:
             return ", nor at any other time. Check the plan and the kind."
+        _, high = span(*self.when)
+        if self.when[1] is not None and high is not None and latest.begun >= high:
+            return f"; one began later, {clock(latest.begun)}. Ask with a later before (in QATrack+: Work Started)."
         return f"; the latest is of {clock(latest.begun)}. Ask for that date, or for no date."
 
     def _in_span(self) -> str:
@@ -149,13 +152,14 @@ class Question:
         if high is None or asked < max(high, session.ended) + timedelta(minutes=self.settle_minutes):
             return
         answer = {
-            "plan": [*_fields(plan.reference), *plan.facts] if plan is not None else None,
-            "images": [_fields(found.reference) for found in session.images],
+            "plan": [*fields_of(plan.reference), *plan.facts] if plan is not None else None,
+            "images": [fields_of(found.reference) for found in session.images],
         }
         fetcher.shelf.remember(self._key(), answer)
 
 
-def _fields(reference: Reference) -> list[str]:
+def fields_of(reference: Reference) -> list[str]:
+    """A reference as it is written down."""
     return [reference.study, reference.series, reference.instance, reference.sop_class, reference.patient]
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from ..errors import ConfigError
 from .addresses import inline_name, parse_address
-from .layers import ArchiveConfig, Config, Setting
+from .layer import ArchiveConfig, Setting
+from .layers import Config
 from .options import KINDS, LOCAL, SHELF, plugin_kinds
+from .qatrack import TestList, Unit
 from .sources import FILE_NAME, default_shelf, find_file, user_config_folder
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "Config",
     "ConfigError",
     "Setting",
+    "TestList",
+    "Unit",
     "default_shelf",
     "find_file",
     "inline_name",

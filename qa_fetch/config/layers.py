@@ -4,62 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from ..errors import ConfigError
 from .addresses import inline_name, parse_address
-from .options import KINDS, LOCAL, SHARED, SHELF, TOP, Option, converted, masked, one_of, plugin_kinds, shown
+from .layer import ARGUMENTS, DEFAULT, ArchiveConfig, Layer, Setting, same
+from .options import KINDS, LOCAL, SHARED, SHELF, TOP, Option, masked, one_of, plugin_kinds, shown
+from .qatrack import Tables, TestList, Unit
+from .qatrack import check as check_qatrack
 from .sources import FILE_NAME, default_shelf, find_file, from_django, from_environment, from_file
 
-ARGUMENTS = "arguments"
-DEFAULT = "built-in default"
 _TABLES = {"local": LOCAL, "shelf": SHELF}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A value and the layer it came from."""
-
-    key: str
-    value: Any
-    origin: str
-
-
-@dataclass(frozen=True)
-class ArchiveConfig:
-    """One archive's settings, checked and complete; its repr shows no setting, since some are secret."""
-
-    name: str
-    kind: str
-    options: Mapping[str, Any] = field(repr=False)
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-
-    def __getitem__(self, option: str) -> Any:
-        return self.options[option]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Settings as one source wrote them, not yet checked; relative paths in them start at ``folder``."""
-
-    origin: str
-    values: Mapping[str, Any] = field(repr=False)
-    folder: Optional[Path] = None
-
-    def table(self, name: str) -> Mapping[str, Any]:
-        """One table of the layer; empty when it has none, and all that is outside tables for ``""``."""
-        found: Mapping[str, Any] = self.values.get(name, {}) if name else self.values
-        return found
-
-    def converted(self, option: Option, value: Any, place: str) -> Any:
-        """A value of this layer as the program uses it."""
-        return converted(option, value, place, self.origin, self.folder)
-
-    def archive(self, name: str) -> Optional[str]:
-        """How the layer spells an archive's name; None when it does not define it."""
-        return next((own for own in self.table("archives") if _same(own) == _same(name)), None)
 
 
 _ARGUMENTS = Layer(ARGUMENTS, {})
@@ -72,6 +28,7 @@ class Config:
         for layer in layers:
             _check_names(layer)
         self._layers = layers
+        self._qatrack = Tables(layers, self.archive_names)
 
     @classmethod
     def load(cls, file: Optional[Union[str, Path]] = None) -> Config:
@@ -101,7 +58,7 @@ class Config:
         names: dict[str, str] = {}
         for layer in self._layers:
             for name in layer.table("archives"):
-                names.setdefault(_same(name), name)
+                names.setdefault(same(name), name)
         return list(names.values())
 
     def archive(self, name: Optional[str] = None, **overrides: Any) -> ArchiveConfig:
@@ -132,12 +89,28 @@ class Config:
             + (f"Configured are: {', '.join(known)}." if known else f"Add [archives.{name}] to {FILE_NAME}.")
         )
 
+    def unit(self, number: int) -> Unit:
+        """What is set for one of QATrack+'s units, by its number there; nothing where no layer has it."""
+        return self._qatrack.unit(number)
+
+    def qatrack(self) -> ArchiveConfig:
+        """Where QATrack+ is and how to log in; ConfigError where no layer says it."""
+        return self._qatrack.server()
+
+    def test_list_names(self) -> list[str]:
+        """The lists of ``[qatrack.lists]`` that any layer defines."""
+        return self._qatrack.list_names()
+
+    def test_list(self, name: str) -> TestList:
+        """One of the lists of ``[qatrack.lists]``."""
+        return self._qatrack.test_list(name)
+
     def _default_name(self) -> str:
         default = self.top("default")
         known = self.archive_names()
         if default.value is not None:
             name = str(default.value)
-            if known and ":" not in name and _same(name) not in map(_same, known):
+            if known and ":" not in name and same(name) not in map(same, known):
                 raise ConfigError(f"{default.origin}: default is {shown(name)}; {one_of(known, name)}")
             return name
         if len(known) == 1:
@@ -162,6 +135,7 @@ class Config:
             yield Setting(f"archives.{name}.kind", archive.kind, archive.origins["kind"])
             for key, value in archive.options.items():
                 yield Setting(f"archives.{name}.{key}", masked(key, value), archive.origins[key])
+        yield from self._qatrack.settings()
 
     def _lookup(self, table: str, key: str, option: Option) -> Setting:
         place = f"{table}.{key}" if table else key
@@ -227,14 +201,9 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _same(name: str) -> str:
-    """Names compare without case and with - as _, since an environment variable can spell neither."""
-    return name.casefold().replace("-", "_")
-
-
 def _check_names(layer: Layer) -> None:
     """Refuse what no setting is called, so that a typing slip never silently means its default."""
-    tables = [*_TABLES, "archives"]
+    tables = [*_TABLES, "archives", "units", "qatrack"]
     allowed = [*TOP, *tables]
     for key, value in layer.values.items():
         if key not in allowed:
@@ -246,6 +215,7 @@ def _check_names(layer: Layer) -> None:
             if key not in options:
                 raise ConfigError(f"{layer.origin}: {table}.{key} is not a setting; {one_of(options, key)}")
     _check_archive_names(layer)
+    check_qatrack(layer)
 
 
 def _check_archive_names(layer: Layer) -> None:
@@ -256,7 +226,7 @@ def _check_archive_names(layer: Layer) -> None:
             raise ConfigError(f"{origin}: {shown(name)} cannot name an archive; expected a name without : / or \\.")
         if not isinstance(value, (Mapping, str)):
             raise ConfigError(f"{origin}: archives.{name} is {shown(value)}; expected a table [archives.{name}].")
-        other = seen.setdefault(_same(name), name)
+        other = seen.setdefault(same(name), name)
         if other != name:
             raise ConfigError(
                 f"{origin}: archives.{name} and archives.{other} have the same name; "

@@ -6,7 +6,10 @@ TypeError, KeyError and OverflowError mean the same; ``options.converted`` makes
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
+from collections.abc import Mapping
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import urlsplit
@@ -126,3 +129,46 @@ def as_url(value: Any) -> str:
         raise ValueError
     as_host(parts.hostname or "")
     return text.rstrip("/")
+
+
+def as_unit(value: Any) -> int:
+    """A unit's number in QATrack+."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError
+    number = int(value)
+    if not 0 <= number < 2**31:
+        raise ValueError
+    return number
+
+
+def as_time_of_day(value: Any) -> time:
+    """A time of day, as text or as TOML's own."""
+    found = value if isinstance(value, time) else datetime.strptime(as_text(value), "%H:%M").time()
+    if found.tzinfo is not None:
+        raise ValueError
+    return found
+
+
+def as_tests(value: Any) -> dict[str, Any]:
+    """What a person would enter into a test list, by slug: texts, numbers, and dates as QATrack+ reads them."""
+    if not isinstance(value, Mapping):
+        raise ValueError
+    return {_as_slug(slug): _as_entered(entered) for slug, entered in value.items()}
+
+
+def _as_slug(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", value):
+        raise ValueError
+    return value
+
+
+def _as_entered(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError

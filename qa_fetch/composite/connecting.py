@@ -1,0 +1,24 @@
+"""Whether every configured archive answers, for a list that says so in plain words."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ..archive import Archive
+from ..config import Config
+from ..errors import QAFetchError
+
+
+def connections(patient: str = "") -> dict[str, str]:
+    """For each configured archive ``ok``, or the sentence that says what is wrong; all are tried at the same time."""
+    names = Config.load().archive_names()
+    with ThreadPoolExecutor(max(1, len(names))) as pool:
+        return dict(zip(names, pool.map(lambda name: _connection(name, patient), names)))
+
+
+def _connection(name: str, patient: str) -> str:
+    try:
+        steps = Archive(name).echo(patient)
+    except QAFetchError as error:
+        return error.message
+    return next((f"{step.name}: {step.says}" for step in steps if step.works is False), "ok")

@@ -1,0 +1,142 @@
+"""From an analysis to what a composite test returns: kept, so that a page that changes does not analyse again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from .. import __version__
+from ..archive import Images
+from ..errors import ConfigError, NotFound
+from .attaching import attach_made
+from .cleaning import cleaned, not_numbers
+from .fingerprint import fingerprint
+from .keeping import Kept
+
+_DRAWING = threading.Lock()  # pylinac draws its reports with pyplot, which is not thread-safe
+
+
+class Results(dict[str, Any]):
+    """The results of an analysis and which images they are of; its text is JSON, which is what QATrack+ stores."""
+
+    def __str__(self) -> str:
+        return json.dumps(self, allow_nan=False)
+
+    def __missing__(self, key: str) -> Any:
+        raise ConfigError(f"the analysis has no result {key!r}. It has {', '.join(self)}.")
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        if value is None and key in self.get("not_numbers", ()):
+            raise NotFound(f"the analysis gave no number for {key}. Look at its report, and at the images.")
+        return value
+
+
+def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
+    """The results of an analysis as a composite test can return them, with its report attached.
+
+    Parameters
+    ----------
+    analysis
+        An analysis that has been made (a pylinac object, or a mapping of results), or a function that makes one from
+        the images. A function is only called where the same function has not analysed the same images before.
+    images
+        What is analysed; which images they were is a part of the results.
+    UTILS
+        What QATrack+ gives to a procedure under this name; without it nothing is attached.
+
+    Returns
+    -------
+    Results
+        What pylinac calls ``results_data``, without NaN, and under ``images`` what it is about.
+    """
+    with_report = UTILS is not None
+    code = fingerprint(analysis)
+    if code is None:
+        found, report = _made(analysis, images, with_report)
+    else:
+        question = {"analysis": code, "images": images.uids, "report": with_report, "qa_fetch": __version__}
+        found, report = _kept(question, lambda: _made(analysis(images), images, with_report))
+    if UTILS is not None and report is not None:
+        pdf = report
+        key = json.dumps({**found, "date_of_analysis": None}, sort_keys=True, allow_nan=False)
+        attach_made(f"{found['analysis']} {_day(images)}.pdf", key, lambda: pdf, UTILS)
+    return Results(found)
+
+
+_Made = tuple[dict[str, Any], Optional[bytes]]
+
+
+def _kept(question: Mapping[str, Any], make: Callable[[], _Made]) -> _Made:
+    """What was made of this before, or is made now; a page that asks for the same at that moment waits for it."""
+    kept = Kept()
+    answer = kept.recall(question)
+    if answer is None:
+        with kept.turn(question):
+            answer = kept.recall(question)
+            if answer is None:
+                found, report = make()
+                answer = {"results": found, "report": report and base64.b64encode(report).decode("ascii")}
+                kept.remember(question, answer)
+    return answer["results"], answer["report"] and base64.b64decode(answer["report"])
+
+
+def _made(analysis: Any, images: Images, with_report: bool) -> _Made:
+    """The results of an analysis, and the report that it can publish."""
+    data = analysis.results_data(as_dict=True) if hasattr(analysis, "results_data") else analysis
+    if not isinstance(data, Mapping):
+        raise ConfigError(
+            f"a {type(data).__name__} is no analysis. Give an analysed pylinac object, a function that makes one from "
+            "the images, or a mapping of results."
+        )
+    missing = list(not_numbers(data))
+    name = "analysis" if isinstance(analysis, Mapping) else type(analysis).__name__
+    found = {**cleaned(data), "analysis": name, "images": _about(images)}
+    if missing:
+        found["not_numbers"] = missing
+    report = _report(analysis, images) if with_report and hasattr(analysis, "publish_pdf") else None
+    return found, report
+
+
+def _about(images: Images) -> dict[str, Any]:
+    """Which images the results are of; nothing of it names the patient."""
+    begun, ended = images.acquired, images.finished
+    count = f"{len(images)} x {images.says}"
+    when = "" if begun is None else f", {begun:%Y-%m-%d %H:%M}"
+    until = "" if ended is None or begun is None or ended <= begun else f" to {_clock(begun, ended)}"
+    about: dict[str, Any] = {
+        "says": f"{count}{when}{until}, from {images.archive}",
+        "archive": images.archive,
+        "acquired": cleaned(begun),
+        "finished": cleaned(ended),
+        "series": list(images.series),
+        "uids": list(images.uids),
+    }
+    plan = images.plan
+    if plan is not None:
+        about["plan"] = {"label": plan.label, "uid": plan.uid, "date": cleaned(plan.date), "approval": plan.approval}
+    return about
+
+
+def _clock(begun: datetime, ended: datetime) -> str:
+    return f"{ended:%H:%M}" if begun.date() == ended.date() else f"{ended:%Y-%m-%d %H:%M}"
+
+
+def _day(images: Images) -> str:
+    return "undated" if images.acquired is None else f"{images.acquired:%Y-%m-%d}"
+
+
+def _report(analysis: Any, images: Images) -> bytes:
+    """The report that an analysis publishes; one at a time in this process."""
+    metadata = {"Images": _about(images)["says"]}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "report.pdf")
+        with _DRAWING:
+            analysis.publish_pdf(str(path), metadata=metadata)
+        return path.read_bytes()
