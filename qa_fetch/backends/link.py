@@ -15,6 +15,7 @@ from ..errors import BadArchive, ConnectionFailed, Refused, dimse_refusal
 from ..shelf import Route
 from . import Local
 from .commitment import Committed, Outcome, Reports
+from .fallback import check_installed
 from .relaying import OnSent, Relayed
 from .wire import Source
 
@@ -199,6 +200,7 @@ class Sentences:
 def connect(archive: ArchiveConfig, local: Local, purpose: Purpose, budget: Budget) -> Link:
     """Open an association with the transport that is configured."""
     if local.transport == "pynetdicom":
+        check_installed()
         from .pynetdicom_link import connect as connect_with_pynetdicom
 
         return connect_with_pynetdicom(archive, local, purpose, budget)

@@ -21,6 +21,7 @@ from ..shelf import Route
 from . import Local, commitment
 from .acceptor import Limits, Server, Service, echo
 from .encryption import server_context
+from .fallback import check_installed
 from .storage import TRANSFER_SYNTAXES, VERIFICATION, is_storage
 from .storing import store
 from .wire import Association, Context, Kind, Message, Proposal
@@ -58,6 +59,7 @@ def start(local: Local, route: Route, on_report: Optional[OnReport] = None) -> R
         The port cannot be had.
     """
     if local.transport == "pynetdicom":
+        check_installed()
         from .pynetdicom_receiver import PynetdicomReceiver
 
         return PynetdicomReceiver(local, route)

@@ -20,7 +20,8 @@ import node_objects as objects
 import node_script
 import pytest
 from node_objects import uid
-from peers.process import Missing, program, skip_or_fail
+from peers.process import LOOPBACK, Missing, program, skip_or_fail
+from peers.wire import Association
 
 from qa_fetch import part10
 from qa_fetch.node import Bounds, NodeOptions, NodeProcess
@@ -195,17 +196,22 @@ def test_data_sets_of_damaged_bytes_are_kept_whole_or_refused(busy: NodeProcess)
     """Three hundred of them: an answer to each, and what was kept is served as it came."""
     chance = random.Random(11)
     kept: dict[str, bytes] = {}
-    with client.association(busy.port, [(objects.RTIMAGE, client.PLAIN[:1])]) as opened:
-        for number in range(1, 301):
-            data = bytearray(objects.encoded(objects.image(9, 1, 2, number)))
-            for _ in range(chance.randint(1, 4)):
-                data[chance.randrange(len(data))] = chance.randrange(256)
-            status = client.send(opened, objects.RTIMAGE, uid(9, 1, 2, number), bytes(data))
-            assert status in (0, 0x0111, 0xA900, 0xC000), hex(status)
-            if status == 0:
-                kept[uid(9, 1, 2, number)] = bytes(data)
+    caller = Association.request((LOOPBACK, busy.port), busy.options.ae_title, "TESTER", [objects.RTIMAGE])
+    syntax = caller.contexts[1].accepted
+    for number in range(1, 301):
+        data = bytearray(objects.encoded(objects.image(9, 1, 2, number), syntax))
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        instance = uid(9, 1, 2, number)
+        named = {"AffectedSOPClassUID": objects.RTIMAGE, "AffectedSOPInstanceUID": instance}
+        caller.send(1, {**named, "CommandField": 0x0001, "MessageID": number, "Priority": 0}, bytes(data))
+        status = int(caller.read().command.Status)
+        assert status in (0, 0x0111, 0xA900, 0xC000), hex(status)
+        if status == 0:
+            kept[instance] = bytes(data)
+    caller.release()
     assert len(kept) > 20
-    result, received = client.get(busy.port, "STUDY", {"StudyInstanceUID": uid(9, 1)}, syntaxes=client.PLAIN[:1])
+    result, received = client.get(busy.port, "STUDY", {"StudyInstanceUID": uid(9, 1)}, syntaxes=[syntax])
     assert result.status in (0, 0xB000)
     for instance, (_, data) in received.objects.items():
         assert data == kept[instance]

@@ -87,11 +87,12 @@ class Answer:
 
 
 class Client:
-    """Requests to one archive."""
+    """Requests to one archive; ``scheme`` is the word that the server wants before a token."""
 
-    def __init__(self, archive: ArchiveConfig) -> None:
+    def __init__(self, archive: ArchiveConfig, *, scheme: str = "Bearer") -> None:
         self.archive = archive
         self.name = archive.name
+        self._scheme = scheme
         self._root = urlsplit(archive["url"]).path.rstrip("/")
         self._pool: Optional[Pool] = None
 
@@ -150,7 +151,7 @@ class Client:
         """
         clock = Clock(budget, self.archive["timeout"])
         headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "qa_fetch"}
-        headers.update(authorization(self.archive))
+        headers.update(authorization(self.archive, self._scheme))
         if upload is not None:
             headers.update({"Content-Type": upload.content_type, "Content-Length": str(upload.length)})
         with sentences(self.archive, clock):

@@ -18,7 +18,7 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from ...budget import Budget
-from ...config import ArchiveConfig
+from ...config import KINDS, ArchiveConfig
 from ...errors import BadArchive, ConfigError, ConnectionFailed, QAFetchError
 
 _IDLE = 4.0  # seconds that a connection is kept for the next call, unless the archive keeps it for less
@@ -267,18 +267,21 @@ def sentences(archive: ArchiveConfig, clock: Clock) -> Iterator[None]:
 
 def late(archive: ArchiveConfig, clock: Clock) -> ConnectionFailed:
     """The sentence for a budget that ended first."""
-    return ConnectionFailed(
-        f"{archive.name} was still answering when {clock.budget} had passed. "
-        "Call again to go on from there, or allow more with budget=."
-    )
+    todo = "Call again to go on from there, or allow more with budget=." if _echoes(archive) else "Raise timeout."
+    return ConnectionFailed(f"{archive.name} was still answering when {clock.budget} had passed. {todo}")
 
 
 def broken(archive: ArchiveConfig) -> ConnectionFailed:
     """The sentence for an answer that ended before it was whole."""
+    todo = f"run: qa-fetch echo {archive.name}" if _echoes(archive) else "look into its log"
     return ConnectionFailed(
-        f"{archive.name} broke off in the middle of its answer. "
-        f"Call again; if it does so again, run: qa-fetch echo {archive.name}."
+        f"{archive.name} broke off in the middle of its answer. Call again; if it does so again, {todo}."
     )
+
+
+def _echoes(archive: ArchiveConfig) -> bool:
+    """Whether it is an archive, which ``qa-fetch echo`` can test, and not another server."""
+    return archive.kind in KINDS
 
 
 def _failure(error: Exception, archive: ArchiveConfig, clock: Clock) -> QAFetchError:
@@ -289,9 +292,10 @@ def _failure(error: Exception, archive: ArchiveConfig, clock: Clock) -> QAFetchE
     if isinstance(error, (socket.timeout, TimeoutError)):  # two classes before Python 3.10
         if clock.budget.spent:
             return late(archive, clock)
+        find_out = f"; to find out, run: qa-fetch echo {archive.name}" if _echoes(archive) else ""
         return ConnectionFailed(
             f"{archive.name} ({place}) has not answered within {clock.timeout:g} s. "
-            f"Check that it runs, or raise timeout; to find out, run: qa-fetch echo {archive.name}."
+            f"Check that it runs, or raise timeout{find_out}."
         )
     if isinstance(error, ssl.SSLError):
         return ConnectionFailed(

@@ -13,14 +13,14 @@ from ...errors import ConfigError
 PASSWORD_VARIABLE = "QA_FETCH_PASSWORD"  # where an inline address finds the password of its user
 
 
-def authorization(archive: ArchiveConfig) -> dict[str, str]:
+def authorization(archive: ArchiveConfig, scheme: str = "Bearer") -> dict[str, str]:
     """The Authorization header of every request, read anew for each call; none where nobody has to log in."""
     token = _secret(archive, "token")
     user, password = archive["user"], _secret(archive, "password")
     if token is not None and (user is not None or password is not None):
         raise ConfigError(f"{archive.name}: both a user and a token are set. Keep one of them.")
     if token is not None:
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"{scheme} {token}"}
     if user is None and password is None:
         return {}
     if user is None:
