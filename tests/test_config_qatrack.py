@@ -16,7 +16,7 @@ from qa_fetch.errors import ConfigError
 
 ARCHIVES = {"aria": "dimse://ESAPI@10.0.0.2:51402", "pacs": "dimse://PACS@10.0.0.3:104"}
 LIST = {"unit": 1, "test_list": "winston-lutz-6x"}
-LIST_KEYS = "unit, test_list, tests, skip, kind, archive, at"
+LIST_KEYS = "unit, test_list, tests, skip, kind, archive, frequency, at"
 
 
 def config(**tables: Any) -> Config:
@@ -251,5 +251,6 @@ def test_every_value_of_the_tables_is_printed_with_its_origin() -> None:
         "qatrack.lists.a.skip": ([], default),
         "qatrack.lists.a.kind": ("portal", default),
         "qatrack.lists.a.archive": (None, default),
+        "qatrack.lists.a.frequency": (None, default),
         "qatrack.lists.a.at": (None, default),
     }

@@ -31,6 +31,7 @@ FLOORS = {
     "backends": 3,
     "archive": 4,
     "composite": 5,
+    "testpack": 6,
     "bulk": 5,
     "batch": 6,
     "migrate": 6,
@@ -40,7 +41,7 @@ FLOORS = {
     "receive": 6,
     "qatrack": 8,
     "compat": 8,
-    "cli": 8,
+    "cli": 9,
 }
 # Foreign packages and the only rooms that may import them.
 KEPT_TO = {

@@ -11,7 +11,7 @@ from typing import Optional
 
 from .. import __version__
 from ..errors import ConfigError, QAFetchError
-from . import archives, fetching, local, moving, node
+from . import archives, fetching, local, moving, node, qatrack, testpack
 from .output import complain
 
 _EXAMPLES = """\
@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     local.add_receive(commands)
     local.add_shelf(commands)
     node.add_node(commands)
+    testpack.add_testpack(commands)
+    qatrack.add_qatrack(commands)
     return top
 
 

@@ -5,8 +5,21 @@ from __future__ import annotations
 from .attaching import attach
 from .cleaning import cleaned
 from .connecting import connections
+from .fields import fields, only_field
 from .plans import plan_changes, plan_facts
-from .records import previous
+from .records import patient, previous
 from .results import Results, results
 
-__all__ = ["Results", "attach", "cleaned", "connections", "plan_changes", "plan_facts", "previous", "results"]
+__all__ = [
+    "Results",
+    "attach",
+    "cleaned",
+    "connections",
+    "fields",
+    "only_field",
+    "patient",
+    "plan_changes",
+    "plan_facts",
+    "previous",
+    "results",
+]

@@ -50,15 +50,15 @@ def attach_made(name: str, key: str, make: Callable[[], bytes], UTILS: Any) -> N
         if told is None or not _exists(told):
             UTILS.write_file(name, make())
             kept.remember(question, UTILS.context["__user_attached__"][-1])
-        elif not _is_owned(told):
-            # A page that was loaded anew has forgotten it: give it the same attachment, not a second one.
+        else:
+            # A page that was loaded anew has forgotten it, and a record that is edited would lose it when it is saved.
             UTILS.context["__user_attached__"].append(told)
 
 
 def _page_of(UTILS: Any) -> list[str]:
     """What stays the same while one record is worked on, and differs between two records."""
     meta = UTILS.meta
-    facts = (UTILS.unit.number, UTILS.test_list.pk, meta.get("work_started"), meta.get("cycle_day"), UTILS.user)
+    facts = (UTILS.unit.number, UTILS.test_list.slug, meta.get("work_started"), meta.get("cycle_day"), UTILS.user)
     return [str(fact) for fact in facts]
 
 
@@ -81,19 +81,7 @@ def _bytes_of(name: str, content: Content) -> bytes:
     )
 
 
-def _attachment(told: dict[str, Any]) -> Any:
-    """QATrack+'s own row of an attachment; None when it was deleted, and ... outside of QATrack+."""
-    models = sys.modules.get("qatrack.attachments.models")
-    if models is None:
-        return ...
-    return models.Attachment.objects.filter(pk=told["attachment_id"]).first()
-
-
 def _exists(told: dict[str, Any]) -> bool:
-    return _attachment(told) is not None
-
-
-def _is_owned(told: dict[str, Any]) -> bool:
-    """Whether a saved record has it: to hand it out again could move it to another record."""
-    attachment = _attachment(told)
-    return attachment is not ... and bool(attachment.has_owner)
+    """Whether QATrack+ still has an attachment: saving a page with one that was deleted would be a server error."""
+    models = sys.modules.get("qatrack.attachments.models")
+    return models is None or bool(models.Attachment.objects.filter(pk=told["attachment_id"]).exists())

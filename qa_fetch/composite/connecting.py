@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from ..archive import Archive
 from ..config import Config
 from ..errors import QAFetchError
+from .results import Results
 
 
-def connections(patient: str = "") -> dict[str, str]:
+def connections(patient: str = "") -> Results:
     """For each configured archive ``ok``, or the sentence that says what is wrong; all are tried at the same time."""
     names = Config.load().archive_names()
     with ThreadPoolExecutor(max(1, len(names))) as pool:
-        return dict(zip(names, pool.map(lambda name: _connection(name, patient), names)))
+        return Results(zip(names, pool.map(lambda name: _connection(name, patient), names)))
 
 
 def _connection(name: str, patient: str) -> str:

@@ -1,11 +1,20 @@
-"""Reading back what an earlier record of the same list holds."""
+"""What a page starts from: its unit's patient, and what an earlier record of the same list holds."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Optional
 
+from ..config import Config
 from ..errors import BadArchive, NotFound
+
+
+def patient(UTILS: Any) -> Optional[str]:
+    """The PatientID of the unit's QA patient from ``[units.<number>]`` of the configuration; None where it has none.
+
+    For the default value of a test, which a person may overwrite.
+    """
+    return Config.load().unit(int(UTILS.unit.number)).patient
 
 
 def previous(slug: str, UTILS: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -19,7 +21,8 @@ from .cleaning import cleaned, not_numbers
 from .fingerprint import fingerprint
 from .keeping import Kept
 
-_DRAWING = threading.Lock()  # pylinac draws its reports with pyplot, which is not thread-safe
+_LEFT_OUT = ("warnings",)  # of pylinac: they hold paths of the server
+_PYLINAC = threading.RLock()  # it draws with pyplot, and keeps what it found in its classes: both are for one thread
 
 
 class Results(dict[str, Any]):
@@ -44,8 +47,9 @@ def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
     Parameters
     ----------
     analysis
-        An analysis that has been made (a pylinac object, or a mapping of results), or a function that makes one from
-        the images. A function is only called where the same function has not analysed the same images before.
+        An analysis that has been made (a pylinac object, or a mapping of results; or a tuple of it and a mapping of
+        further results), or a function that makes one from the images. A function is only called where the same
+        function has not analysed the same images before.
     images
         What is analysed; which images they were is a part of the results.
     UTILS
@@ -62,7 +66,7 @@ def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
         found, report = _made(analysis, images, with_report)
     else:
         question = {"analysis": code, "images": images.uids, "report": with_report, "qa_fetch": __version__}
-        found, report = _kept(question, lambda: _made(analysis(images), images, with_report))
+        found, report = _kept(question, lambda: _analysed(analysis, images, with_report))
     if UTILS is not None and report is not None:
         pdf = report
         key = json.dumps({**found, "date_of_analysis": None}, sort_keys=True, allow_nan=False)
@@ -71,6 +75,12 @@ def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
 
 
 _Made = tuple[dict[str, Any], Optional[bytes]]
+
+
+def _analysed(analysis: Callable[[Images], Any], images: Images, with_report: bool) -> _Made:
+    """The analysis, its results and its report, while no other thread of this process analyses."""
+    with _PYLINAC:
+        return _made(analysis(images), images, with_report)
 
 
 def _kept(question: Mapping[str, Any], make: Callable[[], _Made]) -> _Made:
@@ -89,12 +99,14 @@ def _kept(question: Mapping[str, Any], make: Callable[[], _Made]) -> _Made:
 
 def _made(analysis: Any, images: Images, with_report: bool) -> _Made:
     """The results of an analysis, and the report that it can publish."""
+    analysis, more = analysis if isinstance(analysis, tuple) else (analysis, {})
     data = analysis.results_data(as_dict=True) if hasattr(analysis, "results_data") else analysis
     if not isinstance(data, Mapping):
         raise ConfigError(
             f"a {type(data).__name__} is no analysis. Give an analysed pylinac object, a function that makes one from "
             "the images, or a mapping of results."
         )
+    data = {key: value for key, value in {**data, **more}.items() if key not in _LEFT_OUT}
     missing = list(not_numbers(data))
     name = "analysis" if isinstance(analysis, Mapping) else type(analysis).__name__
     found = {**cleaned(data), "analysis": name, "images": _about(images)}
@@ -137,6 +149,20 @@ def _report(analysis: Any, images: Images) -> bytes:
     metadata = {"Images": _about(images)["says"]}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "report.pdf")
-        with _DRAWING:
+        with _PYLINAC, _figures_closed():
             analysis.publish_pdf(str(path), metadata=metadata)
         return path.read_bytes()
+
+
+@contextlib.contextmanager
+def _figures_closed() -> Iterator[None]:
+    """Close the figures that a report leaves open, and no others: further threads of the server may be drawing."""
+    before = _open_figures()
+    yield
+    for number in _open_figures() - before:
+        sys.modules["matplotlib.pyplot"].close(number)
+
+
+def _open_figures() -> set[int]:
+    drawing = sys.modules.get("matplotlib.pyplot")
+    return set() if drawing is None else set(drawing.get_fignums())

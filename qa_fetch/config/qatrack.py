@@ -38,8 +38,9 @@ LIST = {
     "test_list": Option("the slug or the name of a test list", as_text),
     "tests": Option("a table of slugs and values, such as { go = 1 }", as_tests, {}),
     "skip": Option("a list of slugs", as_names, ()),
-    "kind": Option("a kind of image", as_text, "portal"),
+    "kind": Option('a kind of image, "plan" or "none"', as_text, "portal"),
     "archive": Option("the name of an archive", as_text, None),
+    "frequency": Option("the slug or the name of a frequency", as_text, None),
     "at": Option('a time of day such as "07:30"', as_time_of_day, None),
 }
 
@@ -68,7 +69,10 @@ class TestList:
     skip
         Slugs of tests that are sent as skipped.
     kind, archive
-        What ``prefetch`` fetches, and from where; without an archive from the unit's own.
+        What ``prefetch`` fetches (``"plan"`` is the plan itself, ``"none"`` nothing), and from where; without an
+        archive from the unit's own.
+    frequency
+        Which assignment is meant where the unit has the list with several frequencies.
     at
         The time of day that stands as the beginning of the work; without it, now.
     """
@@ -80,6 +84,7 @@ class TestList:
     skip: tuple[str, ...] = ()
     kind: str = "portal"
     archive: Optional[str] = None
+    frequency: Optional[str] = None
     at: Optional[time] = None
 
 

@@ -18,6 +18,7 @@ from .finding import find
 from .memory import memory
 from .newest import latest
 from .node import node
+from .page import page
 from .retrieving import packaged, retrieve, roundtrip
 from .sending import send
 
@@ -28,6 +29,7 @@ _SECTIONS = {
     "send": send,
     "find": find,
     "latest": latest,
+    "page": page,
     "node": node,
     "memory": memory,
 }

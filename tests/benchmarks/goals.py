@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from . import newest, node, retrieving, sending
+from . import newest, node, page, retrieving, sending
 from .race import Row
 
 _Key = tuple[str, str, str]
@@ -79,6 +79,7 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
         key, other = ("latest", says, newest.OURS), ("latest", says, newest.REFERENCE)
         found.append(Goal(f"latest, {says}: requests (under 10)", key, 9, requests=True))
         found.append(Goal(f"latest, {says}: ours / the reference way", key, 0.1, other))
+    found.append(Goal("a page again: seconds per fetch", ("page", "again", page.OURS), 0.05))
     for row in rows:
         if row.contestant == node.OURS:
             other = (row.section, row.workload, node.ORTHANC)

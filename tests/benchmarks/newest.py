@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Optional
 
 from peers import course
 from peers.process import LOOPBACK, free_port
@@ -47,11 +47,40 @@ def _contestants(
         contents.check(map(Path, done["files"]))
         return Measured(done["seconds"], double("asked"))
 
+    reference = reference_way(bench, double, peer, contents, asked, ports["PLAIN"], port)
+    return [Contestant(OURS, ours, warm=ours), Contestant(REFERENCE, reference, most=1)]
+
+
+def reference_way(
+    bench: Bench,
+    double: Worker,
+    peer: dict[str, Any],
+    contents: Contents,
+    asked: dict[str, str],
+    local_port: int,
+    port: Optional[int] = None,
+) -> Callable[[Path], Measured]:
+    """What a script with plain pynetdicom does, as pynetdicom_wrapper does it.
+
+    Parameters
+    ----------
+    bench, double, peer
+        Where it runs, and whom it asks.
+    contents
+        What must arrive.
+    asked
+        The patient and the plan.
+    local_port
+        Where it listens.
+    port
+        The way to the peer, if it is not the direct one.
+    """
+
     def reference(folder: Path) -> Measured:
-        ends = {"port": port, "called": peer["title"], "title": "PLAIN", "local_port": ports["PLAIN"]}
+        ends = {"port": port or peer["port"], "called": peer["title"], "title": "PLAIN", "local_port": local_port}
         double("asked")
         seconds = bench.worker("plain")("latest", **ends, **asked, image_type=_IMAGE_TYPE, folder=str(folder))
         contents.check(folder.iterdir())
         return Measured(seconds, double("asked"))
 
-    return [Contestant(OURS, ours, warm=ours), Contestant(REFERENCE, reference, most=1)]
+    return reference

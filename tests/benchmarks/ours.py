@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from qa_fetch import Archive, ConfigError
+from qa_fetch import Archive, ConfigError, Images, composite
 from qa_fetch.backends import open_backend
 from qa_fetch.backends.pool import POOL
 from qa_fetch.budget import Budget
@@ -91,6 +91,25 @@ def latest(address: str, fields: _Fields, patient: str, plan: str, shelf: str) -
     return {"seconds": time.perf_counter() - begun, "files": [str(path) for path in images.files]}
 
 
+def again(address: str, fields: _Fields, patient: str, plan: str, shelf: str, before: str) -> dict[str, Any]:
+    """Seconds of what a composite test does when its page changes: by then images and results are on the shelf."""
+
+    def procedure() -> Images:
+        images = _archive(address, fields, shelf).latest(patient, plan=plan, kind="portal", before=before)
+        assert composite.results(_counted, images)["images"]["uids"] == list(images.uids)
+        return images
+
+    procedure()
+    begun = time.perf_counter()
+    images = procedure()
+    return {"seconds": time.perf_counter() - begun, "files": [str(path) for path in images.files]}
+
+
+def _counted(images: Images) -> dict[str, int]:
+    """An analysis that takes no time, since only the fetch is measured."""
+    return {"images": len(images)}
+
+
 class _Standing:
     """The always-on receiver in a thread of this process."""
 
@@ -152,7 +171,7 @@ def _alone(job: Callable[..., Any]) -> Callable[..., Any]:
 if __name__ == "__main__":
     serve(
         {
-            **{job.__name__: _alone(job) for job in (transport, fetch, send, find, latest)},
+            **{job.__name__: _alone(job) for job in (transport, fetch, send, find, latest, again)},
             "offered": offered,
             "begin": _standing.begin,
             "end": _standing.end,

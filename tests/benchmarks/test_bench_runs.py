@@ -21,6 +21,7 @@ _SECTIONS = {
     "send": 2 * 4,
     "find": 8 * 5,
     "latest": 3 * 2,
+    "page": 2,
     "node store": 2 * 3,
     "node get": 2 * 3,
     "node move": 2 * 3,

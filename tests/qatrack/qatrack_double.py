@@ -23,7 +23,7 @@ class Utils:
 
     def __post_init__(self) -> None:
         self.unit = SimpleNamespace(number=self.number, name=f"TB{self.number}")
-        self.test_list = SimpleNamespace(pk=7)
+        self.test_list = SimpleNamespace(slug="winston-lutz")
         self.meta = {"work_started": self.started, "unit_number": self.number, "cycle_day": 1}
         self.context: dict[str, Any] = {"__user_attached__": []}
 

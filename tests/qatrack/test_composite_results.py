@@ -158,6 +158,13 @@ def test_nan_never_reaches_the_page_and_is_explained_where_it_is_read(images: Im
     assert str(raised.value) == "the analysis gave no number for shift. Look at its report, and at the images."
 
 
+def test_an_analysis_may_add_results_of_its_own(images: Images) -> None:
+    """What only the analysed object knows; pylinac's warnings, which hold paths of the server, are left out."""
+    found = composite.results((Analysis(shift=0.5, warnings=["/srv/x"]), {"center_x_mm": 1.5}), images)
+    assert (found["shift"], found["center_x_mm"], "warnings" in found) == (0.5, 1.5, False)
+    assert found["analysis"] == "Analysis"
+
+
 def test_a_result_that_there_is_not_is_named(images: Images) -> None:
     """With those there are."""
     with pytest.raises(ConfigError) as raised:

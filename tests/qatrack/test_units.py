@@ -9,7 +9,7 @@ import pytest
 from peers.course import PATIENT, Course
 from qatrack_double import Utils
 
-from qa_fetch import Archive, ConfigError, NotFound
+from qa_fetch import Archive, ConfigError, NotFound, composite
 
 
 @pytest.fixture
@@ -44,6 +44,12 @@ def test_a_unit_with_an_archive_that_is_not_configured_is_an_error(config: Path)
     config.write_text(config.read_text().replace('archive = "tb1"', 'archive = "tb11"'))
     with pytest.raises(ConfigError, match="tb11"):
         Archive.for_unit(Utils(1))
+
+
+def test_a_page_starts_with_the_patient_of_its_unit(config: Path) -> None:
+    """As the configuration has it; empty where it has none."""
+    assert composite.patient(Utils(1)) == PATIENT
+    assert composite.patient(Utils(2)) is None
 
 
 def test_each_call_is_told_once_without_naming_the_patient(

@@ -1,0 +1,1 @@
+cbct_images = cbct["images"]["says"] if cbct else None

@@ -1,0 +1,1 @@
+cbct_noise = cbct["ctp486"]["rois"]["Center"]["stdev"] if cbct else None

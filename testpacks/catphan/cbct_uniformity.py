@@ -1,0 +1,1 @@
+cbct_uniformity = cbct["ctp486"]["uniformity_index"] if cbct else None

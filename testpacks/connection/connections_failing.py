@@ -1,0 +1,1 @@
+connections_failing = sum(said != "ok" for said in connections.values()) if connections else None

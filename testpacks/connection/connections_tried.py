@@ -1,0 +1,1 @@
+connections_tried = len(connections) if connections else None

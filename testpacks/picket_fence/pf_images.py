@@ -1,0 +1,1 @@
+pf_images = pf["images"]["says"] if pf else None

@@ -1,0 +1,1 @@
+pf_median_error = pf["absolute_median_error_mm"] if pf else None

@@ -1,0 +1,1 @@
+pf_passing = pf["percent_leaves_passing"] if pf else None

@@ -1,0 +1,1 @@
+pf_skew = pf["mlc_skew"] if pf else None

@@ -1,0 +1,1 @@
+plan_beams = len(plan["beams"]) if plan else None

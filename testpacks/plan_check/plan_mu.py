@@ -1,0 +1,1 @@
+plan_mu = plan["mu"] if plan else None

@@ -1,0 +1,1 @@
+rtplanname = "DAILY_QA"

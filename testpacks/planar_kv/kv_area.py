@@ -1,0 +1,1 @@
+kv_area = kv["phantom_area"] if kv else None

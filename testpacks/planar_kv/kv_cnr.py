@@ -1,0 +1,1 @@
+kv_cnr = kv["median_cnr"] if kv else None

@@ -1,0 +1,1 @@
+kv_contrast = kv["median_contrast"] if kv else None

@@ -1,0 +1,1 @@
+kv_images = kv["images"]["says"] if kv else None

@@ -1,0 +1,1 @@
+kv_seen = kv["num_contrast_rois_seen"] if kv else None

@@ -1,0 +1,1 @@
+mv_area = mv["phantom_area"] if mv else None

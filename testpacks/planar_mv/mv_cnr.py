@@ -1,0 +1,1 @@
+mv_cnr = mv["median_cnr"] if mv else None

@@ -1,0 +1,1 @@
+mv_contrast = mv["median_contrast"] if mv else None

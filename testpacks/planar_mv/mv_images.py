@@ -1,0 +1,1 @@
+mv_images = mv["images"]["says"] if mv else None

@@ -1,0 +1,1 @@
+mv_seen = mv["num_contrast_rois_seen"] if mv else None

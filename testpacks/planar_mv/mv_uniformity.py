@@ -1,0 +1,1 @@
+mv_uniformity = mv["percent_integral_uniformity"] if mv else None

@@ -1,0 +1,1 @@
+rtplanname = "MV_PHANTOM"

@@ -1,0 +1,1 @@
+pd_dose = pd["central_roi_mean"] if pd else None

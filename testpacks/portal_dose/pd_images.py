@@ -1,0 +1,1 @@
+pd_images = pd["images"]["says"] if pd else None

@@ -1,0 +1,1 @@
+pd_symmetry_y = pd["protocol_results"]["symmetry_vertical"] if pd else None

@@ -1,0 +1,1 @@
+rtplanname = "PD_@energy@"

@@ -1,0 +1,1 @@
+rtplanname = "STAR_@axis@"

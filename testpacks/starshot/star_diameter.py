@@ -1,0 +1,1 @@
+star_diameter = star["circle_diameter_mm"] if star else None

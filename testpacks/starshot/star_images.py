@@ -1,0 +1,1 @@
+star_images = star["images"]["says"] if star else None

@@ -1,0 +1,1 @@
+star_right = star["right_mm"] if star else None

@@ -1,0 +1,1 @@
+star_spokes = star["spokes"] if star else None

@@ -1,0 +1,1 @@
+star_up = star["up_mm"] if star else None

@@ -1,0 +1,1 @@
+drgs_4 = drgs["segment_data"][3]["r_dev"] if drgs else None

@@ -1,0 +1,1 @@
+drgs_images = drgs["images"]["says"] if drgs else None

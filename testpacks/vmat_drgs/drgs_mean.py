@@ -1,0 +1,1 @@
+drgs_mean = drgs["abs_mean_deviation"] if drgs else None

@@ -1,0 +1,1 @@
+drmlc_images = drmlc["images"]["says"] if drmlc else None

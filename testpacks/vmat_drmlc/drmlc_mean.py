@@ -1,0 +1,1 @@
+drmlc_mean = drmlc["abs_mean_deviation"] if drmlc else None

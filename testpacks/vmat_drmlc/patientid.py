@@ -1,0 +1,3 @@
+from qa_fetch import composite
+
+patientid = composite.patient(UTILS)

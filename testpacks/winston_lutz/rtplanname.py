@@ -1,0 +1,1 @@
+rtplanname = "WL_@energy@"

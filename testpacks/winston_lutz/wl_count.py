@@ -1,0 +1,1 @@
+wl_count = wl["num_total_images"] if wl else None

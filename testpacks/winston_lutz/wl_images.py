@@ -1,0 +1,1 @@
+wl_images = wl["images"]["says"] if wl else None

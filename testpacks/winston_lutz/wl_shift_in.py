@@ -1,0 +1,1 @@
+wl_shift_in = wl["shift_in_mm"] if wl else None

@@ -1,0 +1,149 @@
+"""Every pack of ours in the stand-in for QATrack+: what was put into the images comes back, as a page shows it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pack_site import PATIENT, TESTPACKS, YESTERDAY, engine, performed, store
+from pack_trials import TRIALS, Trial
+from qatrack_pack import Database, load
+from qatrack_page import Page, edit
+from qatrack_rest import RestApi
+
+from qa_fetch.testpack import check, current
+
+FOLDERS = sorted(path.parent for path in TESTPACKS.glob("*/pack.toml"))
+STARTED = YESTERDAY + timedelta(hours=1)
+
+# pylinac uses names that its libraries have renamed, and divides by the darkest pixel of an open image (0).
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`RegionProperties:FutureWarning:pylinac"),
+    pytest.mark.filterwarnings("ignore:vert. bool was deprecated:DeprecationWarning:pylinac"),
+    pytest.mark.filterwarnings("ignore:Using stretch from the profile module:DeprecationWarning:pylinac"),
+    pytest.mark.filterwarnings("ignore:(invalid value|divide by zero) encountered in divide:RuntimeWarning:pylinac"),
+    pytest.mark.filterwarnings("ignore:some peaks have a width of 0:RuntimeWarning"),
+]
+
+
+# The packs themselves
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_pack_is_current_and_has_no_finding(folder: Path) -> None:
+    """What is committed is what its sources give, and ``qa-fetch testpack check`` has nothing to say."""
+    assert current(folder)
+    assert check(folder.with_suffix(".tpk")) == []
+
+
+def test_all_packs_can_be_imported_into_one_site() -> None:
+    """Without one of them renaming the tests of another."""
+    database = Database()
+    for folder in FOLDERS:
+        for test_list in load(folder.with_suffix(".tpk"), database).values():
+            assert not [test.name for test in test_list.tests() if test.name.endswith("-1")]
+
+
+def test_every_pack_is_tried() -> None:
+    """A pack that nobody runs here is not done."""
+    elsewhere = {"plan_check", "connection"}
+    assert {folder.name for folder in FOLDERS} == {trial.pack for trial in TRIALS} | elsewhere
+
+
+# Analyses
+
+
+@pytest.mark.analysis
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.pack)
+def test_what_was_put_into_the_images_is_what_the_page_shows(trial: Trial, config: Path, tmp_path: Path) -> None:
+    """And the UIDs, the time, and one report whatever is changed afterwards; a push from outside gets the same."""
+    made = trial.make(YESTERDAY)
+    store(made.datasets, tmp_path)
+    page = performed(trial, made.patient, tmp_path, STARTED)
+    calculated = [slug for slug, row in page.rows.items() if row.test.type in ("composite", "scomposite")]
+    assert {slug: page.error(slug) for slug in calculated if page.error(slug)} == {}
+    assert {slug: page.value(slug) for slug in made.expected} == made.expected
+    results = json.loads(page.shows(trial.analysis))
+    images = [str(one.SOPInstanceUID) for one in made.datasets if one.Modality != "RTPLAN"]
+    assert sorted(results["images"]["uids"]) == sorted(images)
+    assert results["images"]["acquired"] == YESTERDAY.isoformat()
+    assert f"{YESTERDAY:%Y-%m-%d} 17:05" in page.shows(f"{trial.analysis}_images")
+    assert made.patient not in page.shows(trial.analysis)
+    report = page.attachments(trial.analysis)
+    page.comment(trial.analysis, "looked at")
+    assert page.attachments(trial.analysis) == report
+    assert len(report) == len(page.engine.attachments.ids()) == 1
+    assert page.engine.attachments.path(report[0]).read_bytes().startswith(b"%PDF")
+    entered = {slug: {"value": page.value(slug)} for slug in page.rows if slug not in calculated}
+    record = RestApi(page.engine).perform({**entered, "patientid": {"value": made.patient}}, STARTED, "a push")
+    assert {slug: record[slug].get_value() for slug in made.expected} == made.expected
+    assert json.loads(str(record[trial.analysis].string_value))["images"] == results["images"]
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.pack)
+def test_a_page_waits_quietly(trial: Trial, config: Path, tmp_path: Path) -> None:
+    """Before "go", after "No", and for a skipped test: nothing is fetched, nothing is red, nothing is shown."""
+    page = Page(engine(trial.pack, trial.test_list, tmp_path), STARTED)
+    assert page.shows("patientid") == PATIENT
+    for answer in (None, 0):
+        if answer is not None:
+            page.enter("go", answer)
+        for slug, row in page.rows.items():
+            if row.test.type in ("composite", "scomposite"):
+                assert (page.shows(slug), page.error(slug)) == ("", None)
+    page.rows[trial.analysis].skipped = True  # as where the page hides its category
+    page.enter("go", 1)
+    assert (page.shows(trial.analysis), page.error(trial.analysis)) == ("", None)
+
+
+# Which images
+
+
+@pytest.mark.analysis
+def test_editing_last_years_record_gives_last_years_images(config: Path, tmp_path: Path) -> None:
+    """Although today's are in the archive by then, and everything is computed again."""
+    trial = next(trial for trial in TRIALS if trial.pack == "vmat_drmlc")
+    year_ago = YESTERDAY - timedelta(days=365)
+    old, new = trial.make(year_ago), trial.make(YESTERDAY)
+    plan, *images = old.datasets
+    store([plan, *images], tmp_path)
+    started = year_ago + timedelta(hours=1)
+    first = Page(engine(trial.pack, trial.test_list, tmp_path), started, started + timedelta(minutes=5))
+    for slug, value in (("patientid", old.patient), ("rtplanname", plan.SOPInstanceUID), ("go", 1)):
+        first.enter(slug, value)
+    record = first.save()
+    before = json.loads(str(record["drmlc"].string_value))
+    for image in new.datasets[1:]:
+        image.ReferencedRTPlanSequence[0].ReferencedSOPInstanceUID = plan.SOPInstanceUID
+        image.StudyInstanceUID, image.PatientID = plan.StudyInstanceUID, plan.PatientID
+    store(new.datasets[1:], tmp_path / "new")
+    again = edit(record)
+    assert again.error("drmlc") is None
+    after = json.loads(again.shows("drmlc"))
+    assert after["images"]["uids"] == before["images"]["uids"] == [str(image.SOPInstanceUID) for image in images]
+    assert again.attachments("drmlc") == record["drmlc"].attachments  # which saving would take away otherwise
+    assert len(again.engine.attachments.ids()) == 1
+
+
+@pytest.mark.parametrize("offset", [timedelta(minutes=-5), timedelta(days=4)], ids=["too early", "too late"])
+def test_images_of_another_time_are_not_todays(config: Path, tmp_path: Path, offset: timedelta) -> None:
+    """A page that was opened before the images were taken, or days later, says so and shows nothing."""
+    from peers import course
+
+    plan = course.plan("DRMLC", patient=PATIENT, study=f"C{offset.days}", day=YESTERDAY.date())
+    taken = course.session(plan, YESTERDAY, images=2)
+    store([plan, *taken.images], tmp_path)
+    page = Page(engine("vmat_drmlc", "vmat-drmlc", tmp_path), YESTERDAY + offset)
+    page.enter("rtplanname", plan.SOPInstanceUID)
+    page.enter("go", 1)
+    said = str(page.error("drmlc")).strip().splitlines()[-1]
+    assert said.startswith("qa_fetch.errors.NotFound: aria has no portal image for plan DRMLC since ")
+    when = f"{YESTERDAY.day} {YESTERDAY:%B %Y} 17:05"
+    assert said.endswith(
+        f"; one began later, {when}. Ask with a later before (in QATrack+: Work Started)."
+        if offset < timedelta()
+        else f"; the latest is of {when}. Ask for that date, or for no date."
+    )
+    assert (page.shows("drmlc"), page.shows("drmlc_max"), page.error("drmlc_max")) == ("", "", None)
