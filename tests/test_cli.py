@@ -85,7 +85,9 @@ def test_every_command_mirrors_a_public_function() -> None:
     from qa_fetch.config import Config
     from qa_fetch.demo import demo
     from qa_fetch.node import Node
+    from qa_fetch.qatrack.lists import push
     from qa_fetch.receive import receive
+    from qa_fetch.testpack import build
 
     mirrors: dict[str, Any] = {
         "demo": demo,
@@ -96,6 +98,8 @@ def test_every_command_mirrors_a_public_function() -> None:
         "shelf verify": shelf.verify,
         **{name: getattr(Archive, name) for name in ("echo", "find", "fetch", "send", "move")},
         "node": Node,  # tests/node/test_node_commands.py has its own
+        "testpack": build,
+        "qatrack": push,
     }
     assert {name.split()[0] for name in mirrors} == set(_commands())
     (actions,) = (action.choices for action in _commands()["shelf"]._actions if action.dest == "action")

@@ -171,7 +171,7 @@ def test_a_room_imports_only_from_floors_below_its_own(file):
         ("locks.py", "import qa_fetch.part10", "locks.py:1 imports part10 (floor 1) on floor 1"),
         ("backends/x.py", "from qa_fetch import Archive", "backends/x.py:1 imports archive (floor 4) on floor 3"),
         ("backends/x.py", "def f():\n  from ..node.web import x", "backends/x.py:2 imports node (floor 6) on floor 3"),
-        ("backends/a/b.py", "from ...cli import x", "backends/a/b.py:1 imports cli (floor 8) on floor 3"),
+        ("backends/a/b.py", "from ...cli import x", "backends/a/b.py:1 imports cli (floor 9) on floor 3"),
         ("bulk.py", "import pynetdicom.ae", "bulk.py:1 imports pynetdicom, which belongs into backends and node"),
         ("cohort/x.py", "from rich.table import Table", "cohort/x.py:1 imports rich, which belongs into cli"),
         ("backends/x.py", "from .levels import a\nfrom ..shelf.store import b\nfrom .. import errors", None),

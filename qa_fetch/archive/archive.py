@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from .. import kinds
-from ..backends import Committing, Sent, Step, open_backend
+from ..backends import Committing, Sent, Step, first_failure, open_backend
 from ..budget import Budget
 from ..config import Config
 from ..errors import ConfigError, Incomplete, NotFound
@@ -392,7 +392,9 @@ class Archive:
     def echo(self, patient: str = "") -> list[Step]:
         """Try the connection step by step; with a patient, also whether that patient can be seen."""
         with self._session("echo", patient) as fetcher:
-            return list(fetcher.backend.echo(Budget(self._seconds), patient))
+            steps = list(fetcher.backend.echo(Budget(self._seconds), patient))
+            fetcher.telling.failed(first_failure(steps))
+            return steps
 
     def __repr__(self) -> str:
         return f"<Archive {self.name} ({self.config.kind})>"

@@ -60,7 +60,7 @@ class Fetcher:
         self.transferred: set[str] = set()
         self._on_progress = on_progress
         self._fetch_plan = fetch_plan
-        self._telling = telling
+        self.telling = telling
 
     def bring(
         self,
@@ -93,7 +93,7 @@ class Fetcher:
             self._check(headers, owner, wanted)
             read_headers = partial(list, headers)
         from_shelf = self.transferred.isdisjoint(uids)
-        self._telling.brought(says, len(uids), transferred=not from_shelf)
+        self.telling.brought(says, len(uids), transferred=not from_shelf)
         return Images(folder, read_headers, archive=self.archive, plan=plan, from_shelf=from_shelf, says=says)
 
     def place(self, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False) -> None:

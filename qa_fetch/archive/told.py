@@ -51,6 +51,10 @@ class Telling:
     told: Told
     started: float
 
+    def failed(self, problem: str) -> None:
+        """Note what is wrong where a call gives that back and does not raise it."""
+        self.told = replace(self.told, problem=problem)
+
     def brought(self, says: str, objects: int, *, transferred: bool) -> None:
         """Note a set that was put together; a call may bring several (sessions, a plan)."""
         told = self.told
@@ -66,9 +70,13 @@ class Telling:
 def telling(told: Told) -> Iterator[Telling]:
     """Tell what a call did when it has ended, well or not."""
     gathering = Telling(told, time.monotonic())
-    problem = ""
+    problem = "it ended before it was done"  # by an error that is not of this package, or by an interrupt
     try:
         yield gathering
+        problem = gathering.told.problem
+    except GeneratorExit:  # nobody asked for further sessions
+        problem = ""
+        raise
     except QAFetchError as error:
         problem = error.message
         raise

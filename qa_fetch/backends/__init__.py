@@ -29,6 +29,11 @@ class Step:
     says: str
 
 
+def first_failure(steps: Sequence[Step]) -> str:
+    """What the first step that does not work says; empty where all of them work."""
+    return next((f"{step.name}: {step.says}" for step in steps if step.works is False), "")
+
+
 @dataclass(frozen=True)
 class Sent:
     """What became of one file that was sent; ``problem`` is empty when the archive has it."""

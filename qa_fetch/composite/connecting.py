@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from ..archive import Archive
+from ..backends import first_failure
 from ..config import Config
 from ..errors import QAFetchError
 from .results import Results
@@ -19,7 +20,6 @@ def connections(patient: str = "") -> Results:
 
 def _connection(name: str, patient: str) -> str:
     try:
-        steps = Archive(name).echo(patient)
+        return first_failure(Archive(name).echo(patient)) or "ok"
     except QAFetchError as error:
         return error.message
-    return next((f"{step.name}: {step.says}" for step in steps if step.works is False), "ok")

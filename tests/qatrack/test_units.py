@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from peers.course import PATIENT, Course
+from peers.process import LOOPBACK, free_port
 from qatrack_double import Utils
 
 from qa_fetch import Archive, ConfigError, NotFound, composite
@@ -82,6 +83,30 @@ def test_a_failed_call_is_told_with_its_sentence(config: Path, caplog: pytest.Lo
     (record,) = caplog.records
     assert record.told.problem == str(raised.value)
     assert record.told.from_shelf is None
+
+
+def test_a_connection_that_fails_is_told_as_a_failure(config: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Although ``echo`` gives its steps back and raises nothing."""
+    caplog.set_level(logging.INFO, "qa_fetch.archive")
+    port = free_port()
+    Archive(f"dimse://X@{LOOPBACK}:{port}").echo()
+    (record,) = caplog.records
+    assert f"nothing listens on {LOOPBACK} port {port}" in record.told.problem
+
+
+def test_a_call_that_is_interrupted_is_not_told_as_done(config: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever ended it; but who takes only the first of many sessions has what was asked for."""
+    caplog.set_level(logging.INFO, "qa_fetch.archive")
+
+    def interrupt(arrived: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Archive("tb1", on_progress=interrupt).latest(PATIENT, plan="WL_6X", approved=True)
+    sessions = Archive("tb1").images(PATIENT, plan="WL_6X", approved=True)
+    next(sessions)
+    sessions.close()
+    assert [record.told.problem for record in caplog.records] == ["it ended before it was done", ""]
 
 
 def test_a_session_that_began_after_the_work_is_named(config: Path) -> None:
