@@ -259,11 +259,9 @@ class Archive:
         budget = Budget(self._seconds)
         moment = None if as_of is None else when.moment(as_of, "as_of")
         with self._session("plan", patient, as_of=moment) as fetcher:
-
-            def found() -> Plan:
-                return fetcher.plan(patient_id(patient), label, budget, pick=pick, approved=approved)
-
-            plan = found() if moment is None else plan_as_of(fetcher, moment, label, found)
+            asked: dict[str, Any] = {"patient": patient_id(patient), "label": label, "pick": pick, "approved": approved}
+            find = partial(fetcher.plan, budget=budget, **asked)
+            plan = find() if moment is None else plan_as_of(fetcher, moment, find, **asked)
             fetcher.plan_file(plan, budget)
             return plan
 

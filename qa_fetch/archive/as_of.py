@@ -15,7 +15,16 @@ _STILL_NOW = timedelta(days=1)  # a check that was begun this long ago is still 
 _ROUNDED_UP = timedelta(minutes=2)  # work begins at whole minutes
 
 
-def plan_as_of(fetcher: Fetcher, moment: datetime, label: Optional[str], find: Callable[[], Plan]) -> Plan:
+def plan_as_of(
+    fetcher: Fetcher,
+    moment: datetime,
+    find: Callable[[], Plan],
+    *,
+    patient: str,
+    label: Optional[str],
+    pick: Optional[str],
+    approved: Optional[bool],
+) -> Plan:
     """The plan that was found when this moment was the present, or is found now where it still is.
 
     Parameters
@@ -24,12 +33,12 @@ def plan_as_of(fetcher: Fetcher, moment: datetime, label: Optional[str], find: C
         With a part of the shelf that belongs to this moment, so that neither an older nor a newer copy is taken.
     moment
         When the check began.
-    label
-        How the plan is called, for the message.
     find
         Asks the archive.
+    patient, label, pick, approved
+        What is asked for: the answer is for this question only.
     """
-    question = {"plan as of": moment.isoformat(), "label": label}
+    question = {"plan": [patient, label, pick, approved], "as of": moment.isoformat()}
     answer = fetcher.shelf.recall(question)
     if answer is not None:
         return fetcher.recalled(answer["plan"])

@@ -21,8 +21,9 @@ from .cleaning import cleaned, not_numbers
 from .fingerprint import fingerprint
 from .keeping import Kept
 
+_NUMPYS_OWN = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 _LEFT_OUT = ("warnings",)  # of pylinac: they hold paths of the server
-_PYLINAC = threading.RLock()  # it draws with pyplot, and keeps what it found in its classes: both are for one thread
+_ONE = threading.Lock()  # pylinac draws with pyplot, and keeps what it found in its classes: both are for one thread
 
 
 class Results(dict[str, Any]):
@@ -63,7 +64,8 @@ def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
     with_report = UTILS is not None
     code = fingerprint(analysis)
     if code is None:
-        found, report = _made(analysis, images, with_report)
+        with _undisturbed():
+            found, report = _made(analysis, images, with_report)
     else:
         question = {"analysis": code, "images": images.uids, "report": with_report, "qa_fetch": __version__}
         found, report = _kept(question, lambda: _analysed(analysis, images, with_report))
@@ -78,9 +80,21 @@ _Made = tuple[dict[str, Any], Optional[bytes]]
 
 
 def _analysed(analysis: Callable[[Images], Any], images: Images, with_report: bool) -> _Made:
-    """The analysis, its results and its report, while no other thread of this process analyses."""
-    with _PYLINAC:
+    """The analysis, its results and its report."""
+    with _undisturbed():
         return _made(analysis(images), images, with_report)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """As pylinac expects to run: no other thread of this process analyses, and numpy warns of a division by zero.
+
+    QATrack+ makes numpy raise instead, in its whole process.
+    """
+    numpy = sys.modules.get("numpy")
+    usual = contextlib.nullcontext() if numpy is None else numpy.errstate(**_NUMPYS_OWN)
+    with _ONE, usual:
+        yield
 
 
 def _kept(question: Mapping[str, Any], make: Callable[[], _Made]) -> _Made:
@@ -145,11 +159,11 @@ def _day(images: Images) -> str:
 
 
 def _report(analysis: Any, images: Images) -> bytes:
-    """The report that an analysis publishes; one at a time in this process."""
+    """The report that an analysis publishes."""
     metadata = {"Images": _about(images)["says"]}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "report.pdf")
-        with _PYLINAC, _figures_closed():
+        with _figures_closed():
             analysis.publish_pdf(str(path), metadata=metadata)
         return path.read_bytes()
 

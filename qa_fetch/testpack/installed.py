@@ -185,11 +185,6 @@ def called_by(name: Any) -> str:
     return str(getattr(name, "__qualname__", name))
 
 
-def returns_dictionary(called: Any) -> bool:
-    """Whether a function of the package says that it returns a plain dictionary."""
-    return str(getattr(called, "__annotations__", {}).get("return", "")).startswith("dict")
-
-
 def _returned(called: Any) -> Any:
     if isinstance(called, type):
         return Instance(called)

@@ -13,7 +13,6 @@ from . import fields as known
 from .calls import check_calls
 from .finding import Finding, error, warning
 from .flow import ways
-from .installed import Names
 from .names import tokens, unknown_names
 from .values import in_strings, is_dictionary, texts, values_of
 
@@ -134,7 +133,7 @@ def _kept_as_text(procedure: Procedure, tree: ast.Module) -> Iterator[Finding]:
     if procedure.kind != "scomposite":
         return
     for value in values_of(tree, (procedure.slug, "result")):
-        if is_dictionary(tree, value, Names(tree)):
+        if is_dictionary(tree, value):
             says = "the result is a plain dictionary, which QATrack+'s REST API stores as str(...), not as JSON."
             where = f"{procedure.place}, line {value.lineno}"
             yield warning(where, f"{says} Give composite.Results(...) of it.")

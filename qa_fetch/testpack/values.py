@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from .installed import Names, returns_dictionary
 from .names import unknown_names
 
 _OF_NAMES = ("globals", "locals", "vars")
@@ -50,17 +49,17 @@ def _is_none(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value is None
 
 
-def is_dictionary(tree: ast.Module, value: ast.expr, names: Names) -> bool:
+def is_dictionary(tree: ast.Module, value: ast.expr) -> bool:
     """Whether a value is certainly a plain dictionary, also by the name of one."""
     if isinstance(value, (ast.Dict, ast.DictComp)):
         return True
     if isinstance(value, ast.Call):
         as_one = any(word.arg == "as_dict" and _is_true(word.value) for word in value.keywords)
-        return as_one or _is_call_of(value, ("dict",)) or returns_dictionary(names.meaning(value.func))
+        return as_one or _is_call_of(value, ("dict",))
     if isinstance(value, ast.Name):
         # One step only: a name that is assigned from itself would lead in a circle.
         assigned = [part for part in values_of(tree, (value.id,)) if not _is_none(part)]
-        whole = [not isinstance(part, ast.Name) and is_dictionary(tree, part, names) for part in assigned]
+        whole = [not isinstance(part, ast.Name) and is_dictionary(tree, part) for part in assigned]
         return bool(whole) and all(whole)
     return False
 

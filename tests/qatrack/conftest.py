@@ -21,7 +21,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archived]:
     """The archive of the site; it can also move images to one port of ours."""
     with archived(tmp_path_factory.mktemp("archive"), free_port()) as running:

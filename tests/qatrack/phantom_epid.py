@@ -45,6 +45,7 @@ class Imager:
 
 AS500 = Imager(384, 512, 0.784)
 AS1000 = Imager(768, 1024, 0.392)
+AS1200 = Imager(1280, 1280, 0.336)
 
 
 def strip(at: np.ndarray, lower: float, upper: float, blur: float) -> np.ndarray:
@@ -71,6 +72,11 @@ def picture(
     """
     background = 0.01
     drawn = dose + background + np.random.default_rng(2025).normal(0, noise, dose.shape)
+    return stored(np.clip(np.round(drawn * FULL_SCALE), 0, 65535), imager, angles)
+
+
+def stored(values: np.ndarray, imager: Imager, angles: tuple[float, float, float] = (0, 0, 0)) -> Dataset:
+    """Values of 16 bits as the pixels of an image, with what pylinac has to know of them."""
     image = Dataset()
     image.SamplesPerPixel = 1
     image.PhotometricInterpretation = "MONOCHROME2"
@@ -78,7 +84,7 @@ def picture(
     image.BitsAllocated = image.BitsStored = 16
     image.HighBit = 15
     image.PixelRepresentation = 0
-    image.add_new("PixelData", "OW", np.clip(np.round(drawn * FULL_SCALE), 0, 65535).astype("<u2").tobytes())
+    image.add_new("PixelData", "OW", values.astype("<u2").tobytes())
     image.RTImagePlane = "NORMAL"
     image.ImagePlanePixelSpacing = [imager.spacing, imager.spacing]
     image.RTImagePosition = [-(imager.columns - 1) / 2 * imager.spacing, (imager.rows - 1) / 2 * imager.spacing]

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
+from phantom_epid import AS1000, AS1200, Imager, stored
 from pydicom.dataset import Dataset
-from pylinac.core.image_generator import AS1000Image, AS1200Image
-from pylinac.core.image_generator.simulators import Simulator
 from scipy.special import ndtr
 
 from qa_fetch.demo.objects import Series, kv_image, portal_image
-
-_SID = 1500.0
 
 
 @dataclass(frozen=True)
@@ -166,19 +163,18 @@ KV = Drawing(QCKV, blur=0.15, shift=(-1, 2))
 def planar_mv(series: Series, plan: Dataset, acquired: datetime, drawing: Drawing = MV) -> Dataset:
     """An MV image of a QC-3, of the first beam of a plan."""
     meterset = float(plan.FractionGroupSequence[0].ReferencedBeamSequence[0].BeamMeterset)
-    pixels = _as_dicom(AS1200Image(sid=_SID), drawing)
+    pixels = _as_dicom(AS1200, drawing)
     return portal_image(pixels, series, plan, acquired=acquired, number=1, beam=1, meterset=meterset)
 
 
 def planar_kv(series: Series, plan: Dataset, acquired: datetime, drawing: Drawing = KV) -> Dataset:
     """A kV image of a QCkV-1."""
-    return kv_image(_as_dicom(AS1000Image(sid=_SID), drawing), series, plan, acquired=acquired, number=1)
+    return kv_image(_as_dicom(AS1000, drawing), series, plan, acquired=acquired, number=1)
 
 
-def _as_dicom(imager: Simulator, drawing: Drawing) -> Dataset:
+def _as_dicom(imager: Imager, drawing: Drawing) -> Dataset:
     """More radiation is a larger value, and the header says so: without the sign old versions of pylinac invert."""
-    imager.image = drawing.pixels(imager.shape, imager.pixel_size * 1000 / _SID)
-    image = imager.as_dicom()
+    image = stored(drawing.pixels((imager.rows, imager.columns), imager.pixel), imager)
     image.RescaleSlope, image.RescaleIntercept = 1, 0
     image.PixelIntensityRelationship, image.PixelIntensityRelationshipSign = "LIN", 1
     return image

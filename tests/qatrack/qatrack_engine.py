@@ -11,6 +11,7 @@ import sys
 import tokenize
 import traceback
 import warnings
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
@@ -120,7 +121,9 @@ class Engine:
             return {"success": False, "errors": ["No Valid Composite ID's"]}
         tools = CompositeTools(self, meta, skips, comments)
         run = _Run(self, {test.slug: test.calculation_procedure for test in tests}, values, tools, defaults)
-        results = run.results()
+        numpy = sys.modules.get("numpy")
+        with nullcontext() if numpy is None else numpy.errstate(all="raise"):  # as QATrack+ has it in its whole process
+            results = run.results()
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None:  # its figures are everybody's: another thread's go, too
             pyplot.close("all")

@@ -123,6 +123,21 @@ def test_two_pages_at_once_make_one_analysis(images: Images) -> None:
     assert MADE.made == 1
 
 
+@pytest.mark.analysis
+def test_an_analysis_runs_as_outside_of_qatrack(images: Images) -> None:
+    """QATrack+ makes numpy raise where libraries expect a warning, as pylinac does."""
+    import numpy
+
+    def dividing(images: Images) -> dict[str, bool]:
+        with pytest.warns(RuntimeWarning, match="invalid value"):
+            quotient = numpy.zeros(2) / numpy.zeros(2)
+        return {"undefined": bool(numpy.isnan(quotient).all())}
+
+    with numpy.errstate(all="raise"):
+        assert composite.results(dividing, images)["undefined"] is True
+        assert numpy.geterr()["invalid"] == "raise"
+
+
 def test_the_report_is_attached_once_per_page(images: Images) -> None:
     """A POST again gives the page the same attachment; another record has one of its own."""
     page = Utils()
@@ -217,9 +232,11 @@ def test_a_value_that_nobody_can_store_is_named(value: object) -> None:
     )
 
 
+@pytest.mark.analysis
 def test_numpys_values_become_pythons() -> None:
     """Numbers, arrays, and NaN in them."""
-    numpy = pytest.importorskip("numpy")
+    import numpy
+
     cleaned = composite.cleaned({"a": numpy.float32(0.5), "b": numpy.arange(2), "c": numpy.array([1.0, numpy.nan])})
     assert json.dumps(cleaned) == '{"a": 0.5, "b": [0, 1], "c": [1.0, null]}'
 

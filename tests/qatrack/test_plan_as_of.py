@@ -54,6 +54,25 @@ def test_the_same_check_sees_the_same_plan_again(folder: Path) -> None:
     assert (meterset(again), again.label, again.approval) == (100, "WL_6X", "APPROVED")
 
 
+def test_two_checks_at_the_same_moment_are_of_their_own_patients(folder: Path) -> None:
+    """Units share the label of their plan, and pages begin at whole minutes."""
+    courses.write_all([courses.plan("WL_6X", patient="QA_TB2")], folder)
+    archive, began = Archive(f"folder:{folder}"), datetime.now() - timedelta(minutes=5)
+    plans = [archive.plan(patient, "WL_6X", as_of=began) for patient in (PATIENT, "QA_TB2")]
+    assert [str(plan.dataset.PatientID) for plan in plans] == [PATIENT, "QA_TB2"]
+    with pytest.raises(NotFound, match="archive shows no plan for this patient"):
+        archive.plan("QA_TB3", "WL_6X", as_of=began)
+
+
+def test_a_plan_that_must_be_approved_is_another_question(folder: Path) -> None:
+    """The answer to one is no answer to the other."""
+    courses.write_all([courses.plan("DRAFT", approval="UNAPPROVED")], folder)
+    archive, began = Archive(f"folder:{folder}"), datetime.now() - timedelta(minutes=5)
+    assert archive.plan(PATIENT, "DRAFT", as_of=began).approval == "UNAPPROVED"
+    with pytest.raises(NotFound, match="archive has no approved plan called DRAFT"):
+        archive.plan(PATIENT, "DRAFT", approved=True, as_of=began)
+
+
 def test_last_years_check_is_not_done_with_todays_plan(folder: Path) -> None:
     """What was not kept cannot be had from an archive."""
     with pytest.raises(NotFound) as raised:

@@ -171,9 +171,11 @@ def test_one_nan_or_infinity_loses_the_results_of_all_tests(tmp_path: Path, bad:
         answers(tmp_path, composite("good", "good = 1"), text_composite("bad", f"bad = {bad}"))
 
 
+@pytest.mark.analysis
 def test_the_two_that_qatrack_notices_cost_only_their_own_test(tmp_path: Path) -> None:
     """Infinity as a plain float, and the very object numpy.nan; a NaN that numpy computed is another."""
-    numpy = pytest.importorskip("numpy")
+    import numpy
+
     results = answers(
         tmp_path, composite("a", "a = math.inf"), composite("b", "b = numpy.nan"), composite("c", "c = 1")
     )
@@ -214,9 +216,9 @@ def test_what_json_does_not_know_is_written_as_far_as_qatrack_can(tmp_path: Path
     assert results["e"]["error"].splitlines()[-1].startswith("ValueError: e failed with error: ")
 
 
+@pytest.mark.analysis
 def test_numpy_values_are_plain_ones_on_the_page(tmp_path: Path) -> None:
     """Scalars, arrays and truth values."""
-    pytest.importorskip("numpy")
     result = answers(tmp_path, text_composite("a", "a = [numpy.float32(0.5), numpy.arange(3), numpy.bool_(True)]"))["a"]
     assert result["value"] == [0.5, [0, 1, 2], True]
 
@@ -315,9 +317,9 @@ a = 1
     assert results["b"]["user_attached"] == []
 
 
+@pytest.mark.analysis
 def test_a_figure_is_attached_as_its_name_says(tmp_path: Path) -> None:
     """UTILS.get_figure gives one that no other thread has."""
-    pytest.importorskip("matplotlib")
     it = engine(
         tmp_path, composite("a", "f = UTILS.get_figure()\nf.add_subplot()\nUTILS.write_file('a.pdf', f)\na = 1")
     )

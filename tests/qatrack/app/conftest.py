@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("django")
-
-from app_site import Site  # noqa: E402
+from app_site import Site
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,6 @@ from app_site import Site
 from peers.postgres import Postgres
 from peers.process import Missing, skip_or_fail
 
-pytest.importorskip("psycopg")  # Django 4.2 and later speak it
-
 _SETTINGS = """
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "tester",
                            "HOST": "127.0.0.1", "PORT": "{port}", "OPTIONS": {{"connect_timeout": 5}}}}}}
