@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
-import shutil
-import ssl
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 from pydicom.dataset import Dataset
@@ -67,7 +60,7 @@ def number_after(words: str, text: str) -> float:
 def test_every_example_says_how_it_is_run():
     """The first lines of each are what a physicist reads."""
     names = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-    assert names == ["catphan_cbct", "nightly_push", "picket_fence", "plan_check", "portal_dose", "winston_lutz"]
+    assert names == ["catphan_cbct", "picket_fence", "plan_check", "portal_dose", "winston_lutz"]
     for name in names:
         text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
         assert f"python examples/{name}.py aria " in text.split('"""')[1]
@@ -243,139 +236,3 @@ def test_a_scan_without_a_catphan_is_one_line(run, archive, capsys):
     write_all([ct_slice(series, NEWEST, number) for number in range(1, 41)], archive)
     assert run("catphan_cbct", f"folder:{archive}", PATIENT) == 1
     assert capsys.readouterr().err.startswith("pylinac does not find a CatPhan 504 in this scan: ")
-
-
-# The nightly push
-
-
-class _Recorder(ThreadingHTTPServer):
-    """Takes what is posted and answers like QATrack+: 201, and 400 for a user_key that it has."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _QATrack)
-        self.posts: list[tuple[str, str, Any]] = []
-        self.answer: tuple[int, str] = (0, "")
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _QATrack(BaseHTTPRequestHandler):
-    server: _Recorder
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        known = body.get("user_key") in [post[2].get("user_key") for post in self.server.posts]
-        self.server.posts.append((self.path, self.headers["Authorization"], body))
-        repeat = (400, '{"user_key": ["test list instance with this user key already exists."]}')
-        status, text = self.server.answer if self.server.answer[0] else repeat if known else (201, "{}")
-        self.send_response(status)
-        self.send_header("Location", f"{self.server.url}/elsewhere/")
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing in the middle of the tests' output."""
-
-
-@pytest.fixture
-def qatrack(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Recorder]:
-    """A server that records what it is sent."""
-    monkeypatch.setenv("QATRACK_TOKEN", "secret-token")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with _Recorder() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.analysis
-@pylinac_is_behind_its_libraries
-def test_the_nightly_push_records_a_session_once(run, winston_lutz_folder, qatrack, capsys):
-    """The second night finds no newer session, sends the same user_key and is content with the refusal."""
-    arguments = (f"folder:{winston_lutz_folder}", PATIENT, "--url", qatrack.url + "/", "--collection", 327)
-    assert [run("nightly_push", *arguments), run("nightly_push", *arguments)] == [0, 0]
-    assert capsys.readouterr().out == (
-        "session of 2025-11-03 17:05: recorded\nsession of 2025-11-03 17:05: was recorded before\n"
-    )
-    (path, token, body), repeat = qatrack.posts
-    assert (path, token) == ("/api/qa/testlistinstances/", "Token secret-token")
-    assert repeat == (path, token, body)
-    tests = body.pop("tests")
-    assert re.fullmatch(r"qa_fetch-327-[0-9a-f]{32}", body.pop("user_key"))
-    assert body == {
-        "unit_test_collection": f"{qatrack.url}/api/qa/unittestcollections/327/",
-        "work_started": "2025-11-03 17:05",
-        "work_completed": "2025-11-03 17:07",
-    }
-    assert re.fullmatch(r"[0-9.]+", tests.pop("wl_images")["value"])
-    assert {slug: test["value"] for slug, test in tests.items()} == pytest.approx(
-        {"wl_max_distance": 0.943, "wl_shift_right": 0.5, "wl_shift_in": -0.8, "wl_shift_up": 0.3}, abs=0.1
-    )
-
-
-@pytest.fixture(scope="module")
-def push() -> dict[str, Any]:
-    """The functions of the example."""
-    return runpy.run_path(str(EXAMPLES / "nightly_push.py"))
-
-
-def refusal(push: dict[str, Any], call: str, *arguments: object) -> str:
-    with pytest.raises(push["NotRecorded"]) as caught:
-        push[call](*arguments)
-    return str(caught.value)
-
-
-@pytest.mark.analysis
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        ((403, '{"detail": "no permission"}'), 'QATrack+ answered 403: {"detail": "no permission"}'),
-        ((400, '{"tests": ["missing"]}'), 'QATrack+ answered 400: {"tests": ["missing"]}'),
-        ((200, "<html>log in</html>"), "QATrack+ answered 200: <html>log in</html>"),
-        ((302, ""), "QATrack+ answered 302: "),
-    ],
-)
-def test_anything_but_a_record_is_not_recorded(push, qatrack, answer, said):
-    """A redirect is not followed either: it would take the token along."""
-    qatrack.answer = answer
-    assert refusal(push, "_post", qatrack.url, "secret", {}) == said
-    assert len(qatrack.posts) == 1
-
-
-@pytest.mark.analysis
-def test_the_token_never_travels_in_the_clear(push, monkeypatch, tmp_path):
-    """Plain http leaves this machine for nobody; and without a token nothing is sent."""
-    assert refusal(push, "_post", "http://qatrack.example.org", "secret", {}) == (
-        "http://qatrack.example.org is not https, and the token must not travel in the clear."
-    )
-    monkeypatch.delenv("QATRACK_TOKEN", raising=False)
-    missing = "there is no API token. Set QATRACK_TOKEN, or name a file with --token-file."
-    assert refusal(push, "_token", None) == missing
-    assert refusal(push, "_token", tmp_path / "none") == (
-        f"the token cannot be read from {tmp_path / 'none'} (No such file or directory)."
-    )
-    (tmp_path / "token").write_text("from-a-file\n")
-    assert push["_token"](tmp_path / "token") == "from-a-file"
-
-
-@pytest.mark.analysis
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate: apt install openssl")
-def test_a_certificate_that_nobody_vouches_for_is_refused(push, qatrack, tmp_path):
-    """The token does not reach a server that only says that it is QATrack+."""
-    subprocess.run(
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out cert.pem".split(),
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    qatrack.socket = context.wrap_socket(qatrack.socket, server_side=True, do_handshake_on_connect=False)
-    qatrack.handle_error = lambda *_: None
-    said = refusal(push, "_post", qatrack.url.replace("http:", "https:"), "secret", {})
-    assert said.startswith("QATrack+ cannot be reached: [SSL: CERTIFICATE_VERIFY_FAILED]")
-    assert qatrack.posts == []

@@ -64,6 +64,15 @@ def _of_value(value: Any, seen: set[int]) -> Any:
     if isinstance(value, FunctionType):
         return _of_function(value, seen)
     try:
-        return cleaned(value)
+        return _as_number(cleaned(value))
     except ConfigError:
         return type(value).__name__
+
+
+def _as_number(value: Any) -> Any:
+    """A page posts 5 where the REST API has 5.0; it is the same setting."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _as_number(part) for key, part in value.items()}
+    return [_as_number(part) for part in value] if isinstance(value, list) else value

@@ -96,7 +96,7 @@ def analyse(images):
         exec(compile(code, "__QAT+COMP_wl", "exec"), page)
         return composite.results(page["analyse"], images)["size"]
 
-    assert [run(5.0), run(5.0), run(8.0), run(5.0)] == [5.0, 5.0, 8.0, 5.0]
+    assert [run(5.0), run(5), run(8.0), run(5.0)] == [5.0, 5.0, 8.0, 5.0]  # 5 from a page is 5.0 from the REST API
     assert run(5.0, source.replace('{"size": size}', '{"size": size + 1}')) == 6.0
     assert made.made == 3  # for 5, for 8, and for the procedure that was changed
 
