@@ -7,13 +7,14 @@ from .cleaning import cleaned
 from .connecting import connections
 from .fields import fields, only_field
 from .plans import plan_changes, plan_facts
-from .records import patient, previous
+from .records import comment, patient, previous
 from .results import Results, results
 
 __all__ = [
     "Results",
     "attach",
     "cleaned",
+    "comment",
     "connections",
     "fields",
     "only_field",

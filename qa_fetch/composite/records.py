@@ -1,4 +1,4 @@
-"""What a page starts from: its unit's patient, and what an earlier record of the same list holds."""
+"""What a page starts from and leaves: its unit's patient, what an earlier record holds, and comments."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Optional
 from ..config import Config
 from ..errors import BadArchive, NotFound
 
+_OURS = "qa_fetch: "  # begins a comment that no person wrote
+
 
 def patient(UTILS: Any) -> Optional[str]:
     """The PatientID of the unit's QA patient from ``[units.<number>]`` of the configuration; None where it has none.
@@ -15,6 +17,23 @@ def patient(UTILS: Any) -> Optional[str]:
     For the default value of a test, which a person may overwrite.
     """
     return Config.load().unit(int(UTILS.unit.number)).patient
+
+
+def comment(slug: str, text: str, UTILS: Any) -> None:
+    """Write what a field is too narrow for into the comment of the test that runs, where nobody wrote one.
+
+    Parameters
+    ----------
+    slug
+        The test that runs.
+    text
+        What to write; where it is empty, a comment of an earlier run is taken back.
+    UTILS
+        What QATrack+ gives to a procedure under this name.
+    """
+    there = UTILS.get_comment(slug) or ""
+    if there.startswith(_OURS) or (text and not there):
+        UTILS.set_comment(_OURS + (text or "nothing any more"))
 
 
 def previous(slug: str, UTILS: Any) -> Any:

@@ -175,11 +175,13 @@ def test_a_plan_is_compared_with_the_one_that_was_approved(plans: Path, tmp_path
     third = _checked(check, 10)
     assert third.shows("plan_differences") == "beam 1 (G0_6X) MU: 100 -> 101"
     assert third.value("plan_difference_count") == 1
+    assert third.rows["plan_differences"].comment == "qa_fetch: beam 1 (G0_6X) MU: 100 -> 101"
     third.save()
     fourth = _checked(check, 5)  # a change that nobody approved does not become right by waiting
     assert fourth.value("plan_difference_count") == 1
     fourth.enter("plan_accept", 1)
     assert fourth.value("plan_difference_count") == 0
+    assert fourth.rows["plan_differences"].comment == "qa_fetch: nothing any more"
     fourth.save()
     assert _checked(check, 1).value("plan_difference_count") == 0
 
@@ -204,3 +206,6 @@ def test_the_connection_list_says_of_each_archive_whether_it_answers(
         in said["pacs"]
     )
     assert (page.value("connections_failing"), page.value("connections_tried")) == (1, 2)
+    assert page.rows["connections"].comment.startswith("qa_fetch: pacs: ")
+    page.comment("connections", "its service is being moved")
+    assert page.rows["connections"].comment == "its service is being moved"
