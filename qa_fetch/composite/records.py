@@ -36,15 +36,23 @@ def comment(slug: str, text: str, UTILS: Any) -> None:
         UTILS.set_comment(_OURS + (text or "nothing any more"))
 
 
-def previous(slug: str, UTILS: Any) -> Any:
+def previous(slug: str, UTILS: Any, todo: str = "Enter what it asks for once, and save.") -> Any:
     """The value that a string test had in the last record of this list and unit, read as JSON.
 
-    The last record before the work of this page started, so that an old record that is edited sees its own past.
+    Parameters
+    ----------
+    slug
+        The test.
+    UTILS
+        What QATrack+ gives to a procedure under this name. Records count that were completed before the work of its
+        page started, so that an old record that is edited sees its own past.
+    todo
+        What a person has to do where there is none.
     """
     record = UTILS.previous_test_instance(slug)
     text = getattr(record, "string_value", None)
     if not text:
-        raise NotFound(f"no earlier record of this list has a value for {slug}. Enter what it asks for once, and save.")
+        raise NotFound(f"no earlier record of this list has a value for {slug}. {todo}")
     try:
         return json.loads(text)
     except ValueError:

@@ -1,1 +1,1 @@
-wl_shift_in = wl["shift_in_mm"] if wl else None
+wl_shift_in = round(wl["shift_in_mm"], 3) + 0.0 if wl else None

@@ -1,1 +1,1 @@
-wl_shift_right = wl["shift_right_mm"] if wl else None
+wl_shift_right = round(wl["shift_right_mm"], 3) + 0.0 if wl else None

@@ -1,1 +1,1 @@
-wl_shift_up = wl["shift_up_mm"] if wl else None
+wl_shift_up = round(wl["shift_up_mm"], 3) + 0.0 if wl else None

@@ -161,7 +161,7 @@ def test_a_plan_is_compared_with_the_one_that_was_approved(plans: Path, tmp_path
     first = _checked(check, 20)
     assert last_line(first, "plan_approved") == (
         "qa_fetch.errors.NotFound: no earlier record of this list has a value for plan_approved. "
-        "Enter what it asks for once, and save."
+        "Look at the plan, then answer Yes to: Approve this plan from now on."
     )
     assert (first.shows("plan_beams"), first.value("plan_mu")) == ("4", 450)
     first.enter("plan_accept", 1)
@@ -181,7 +181,7 @@ def test_a_plan_is_compared_with_the_one_that_was_approved(plans: Path, tmp_path
     assert fourth.value("plan_difference_count") == 1
     fourth.enter("plan_accept", 1)
     assert fourth.value("plan_difference_count") == 0
-    assert fourth.rows["plan_differences"].comment == "qa_fetch: nothing any more"
+    assert fourth.rows["plan_differences"].comment == "qa_fetch: beam 1 (G0_6X) MU: 100 -> 101"  # what was approved
     fourth.save()
     assert _checked(check, 1).value("plan_difference_count") == 0
 
@@ -207,5 +207,8 @@ def test_the_connection_list_says_of_each_archive_whether_it_answers(
     )
     assert (page.value("connections_failing"), page.value("connections_tried")) == (1, 2)
     assert page.rows["connections"].comment.startswith("qa_fetch: pacs: ")
+    archive.config(tmp_path)
+    page.enter("go", 1)
+    assert page.rows["connections"].comment == "qa_fetch: nothing any more"
     page.comment("connections", "its service is being moved")
     assert page.rows["connections"].comment == "its service is being moved"
