@@ -63,7 +63,7 @@ def test_results_say_which_images_they_are_of(images: Images, course: Course) ->
     found = composite.results(analyse, images, Utils())
     assert found["shift"] == 0.5
     about = found["images"]
-    assert about["says"] == "4 x portal image for plan WL_6X, 2025-11-03 17:05 to 17:06, from course0"
+    assert about["says"] == f"4 x portal image for plan WL_6X, 2025-11-03 17:05 to 17:06, from {images.archive}"
     assert about["uids"] == course.newest.uids
     assert about["acquired"] == "2025-11-03T17:05:00"
     assert about["plan"] == {
