@@ -82,6 +82,11 @@ def test_every_example_of_the_help_is_understood(line: str) -> None:
 def test_every_command_mirrors_a_public_function() -> None:
     """What can be typed can be called."""
     from qa_fetch import shelf
+    from qa_fetch.batch import fetch_csv
+    from qa_fetch.batch.dicomdir import create_dicomdir
+    from qa_fetch.batch.dumps import move_dumps
+    from qa_fetch.batch.nifti import convert_to_nifti
+    from qa_fetch.batch.report_text import report_text
     from qa_fetch.config import Config
     from qa_fetch.demo import demo
     from qa_fetch.node import Node
@@ -98,6 +103,11 @@ def test_every_command_mirrors_a_public_function() -> None:
         "shelf verify": shelf.verify,
         **{name: getattr(Archive, name) for name in ("echo", "find", "fetch", "send", "move")},
         "node": Node,  # tests/node/test_node_commands.py has its own
+        "batch": fetch_csv,
+        "dumps": move_dumps,
+        "dicomdir": create_dicomdir,
+        "nifti": convert_to_nifti,
+        "report-text": report_text,
         "testpack": build,
         "qatrack": push,
     }

@@ -51,6 +51,7 @@ KEPT_TO = {
     "nibabel": {"cohort"},
     "matplotlib": {"cohort", "demo"},
     "pymedphys": {"pinnacle"},
+    "distributed": {"bulk"},
     "pylinac": {"demo"},
     "yaml": {"node"},
     "waitress": {"node"},

@@ -34,6 +34,7 @@ def configured(course: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         text = _blocks("toml")[0].replace("ESAPI", "ARIA").replace('"10.0.0.2"', f'"{LOOPBACK}"')
         text = text.replace("51402", str(double.port)).replace("11113", str(port))
         (tmp_path / "qa_fetch.toml").write_text(text, encoding="utf-8")
+        (tmp_path / "cohort.csv").write_text("PatientID,Modality\nQA_TB1,RTPLAN\n", encoding="utf-8")
         yield double
 
 

@@ -16,10 +16,10 @@ from ..config import Config
 from ..errors import ConfigError, Incomplete, NotFound
 from ..kinds import Kind
 from ..matching import Value
-from ..shelf import Reference, Shelf
+from ..shelf import Reference, Shelf, discard
 from . import when
 from .as_of import plan_as_of
-from .asked import RETURNED, by_level, files_below, held, only, patient_id
+from .asked import RETURNED, by_level, by_uid, files_of, held, only, patient_id
 from .fetching import Fetcher, Progress
 from .images import Images, Plan
 from .moving import Moved, Mover, as_destination
@@ -45,6 +45,8 @@ class Archive:
         A configuration file to read instead of the one that is found.
     on_progress
         Called with how many objects of a transfer have arrived and how many are wanted.
+    shelf
+        A folder to keep fetched objects in, instead of the configured one.
     **fields
         Single settings of the archive that win over the configuration, such as ``port=104``.
 
@@ -61,9 +63,11 @@ class Archive:
         budget: Optional[float] = None,
         config: Union[str, Path, None] = None,
         on_progress: Optional[Progress] = None,
+        shelf: Optional[Path] = None,
         **fields: Any,
     ) -> None:
         loaded = Config.load(config)
+        self._given: dict[str, Any] = {"where": where, "budget": budget, "config": config, "shelf": shelf, **fields}
         self.config = loaded.archive(where, budget=budget, **fields)
         self.name = self.config.name
         self._seconds: float = self.config.options.get("budget") or loaded.top("budget").value
@@ -72,6 +76,7 @@ class Archive:
         # A relative path means another folder in another working directory, and so another archive.
         address = [part.absolute() if isinstance(part, Path) else part for part in address]
         self._identity = [self.config.kind, *map(str, address)]
+        self._root: Path = shelf if shelf is not None else loaded.shelf("path").value
         self._shelf = self._shelf_of(self._identity)
         self._settle_minutes: float = loaded.shelf("settle_minutes").value
         self._on_progress = on_progress
@@ -100,8 +105,16 @@ class Archive:
         archive._unit, archive._user = number, str(UTILS.user)
         return archive
 
+    def again(self, **changes: Any) -> Archive:
+        """The same archive with another ``shelf``, ``budget`` or other parameter."""
+        return Archive(**{**self._given, **changes})
+
+    def __reduce__(self) -> Any:
+        """In another process the archive is opened there, with the configuration that is found there."""
+        return partial(Archive, **self._given), ()
+
     def _shelf_of(self, identity: list[str]) -> Shelf:
-        return Shelf(self._loaded.shelf("path").value, self.name, repr(identity))
+        return Shelf(self._root, self.name, repr(identity))
 
     @contextlib.contextmanager
     def _session(self, call: str, patient: str = "", *, as_of: Optional[datetime] = None) -> Iterator[Fetcher]:
@@ -282,20 +295,11 @@ class Archive:
         references: dict[str, Reference] = {}
         with self._session("fetch") as fetcher:
             for level, uid in asked:
-                found = self._by_uid(fetcher, level, uid, budget)
+                found = by_uid(fetcher.backend, fetcher.shelf, level, uid, budget, self.name)
                 references.update({reference.instance: reference for reference in found})
             return fetcher.bring(
                 list(references.values()), budget, says="object fetched by UID", whole_series=instance is None
             )
-
-    def _by_uid(self, fetcher: Fetcher, level: str, uid: str, budget: Budget) -> list[Reference]:
-        if level == "IMAGE" and self._shelf.has(uid):
-            return [Reference("", "", uid)]
-        found = held(fetcher.backend, level, uid, budget)
-        if not found:
-            what = {"STUDY": "study", "SERIES": "series"}.get(level, "object")
-            raise NotFound(f"{self.name} has no {what} {uid}. Check the UID, and what this AE title may see.")
-        return found
 
     def patient(self, patient: str) -> Images:
         """Everything that the archive has of a patient."""
@@ -309,6 +313,10 @@ class Archive:
             return fetcher.bring(
                 found, budget, says="object of a patient", patient=patient_id(patient), whole_series=True
             )
+
+    def forget(self, images: Images) -> None:
+        """Take a set off the shelf, once it has been copied to where it belongs."""
+        discard(self._shelf, images.folder, images.uids)
 
     # --- the rest
 
@@ -331,13 +339,7 @@ class Archive:
         With ``commit`` the archive is also asked to vouch for them (DICOM storage commitment), so that they may be
         deleted here.
         """
-        given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
-        files = [file for path in given for file in (files_below(path) if path.is_dir() else [path])]
-        absent = [path for path in files if not path.is_file()]
-        if absent:
-            raise NotFound(f"{absent[0]} is not a file, so nothing was sent. Correct the path.")
-        if not files:
-            raise NotFound("there is no file to send. Name files, or a folder that holds some.")
+        files = files_of(paths)
         with self._session("send") as fetcher:
             backend = fetcher.backend
             if commit and not (isinstance(backend, Committing) and backend.commits):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from ..backends import Backend
 from ..backends.levels import UNIQUE
 from ..budget import Budget
-from ..errors import ConfigError
-from ..shelf import Reference
+from ..errors import ConfigError, NotFound
+from ..shelf import Reference, Shelf
 from .sessions import image
 
 # What has to be known of an object to fetch it, and to put it in its place among the others.
@@ -44,6 +44,17 @@ def held(backend: Backend, level: str, value: str, budget: Budget) -> list[Refer
     rows = backend.find("IMAGE", {UNIQUE[level]: value}, _TO_FETCH, budget)
     images = sorted(map(image, rows), key=lambda found: (found.reference.study, found.reference.series, found.number))
     return [found.reference for found in images]
+
+
+def by_uid(backend: Backend, shelf: Shelf, level: str, uid: str, budget: Budget, archive: str) -> list[Reference]:
+    """What an archive has under a UID of a level; an object that is on the shelf need not be looked for."""
+    if level == "IMAGE" and shelf.has(uid):
+        return [Reference("", "", uid)]
+    found = held(backend, level, uid, budget)
+    if not found:
+        what = {"STUDY": "study", "SERIES": "series"}.get(level, "object")
+        raise NotFound(f"{archive} has no {what} {uid}. Check the UID, and what this AE title may see.")
+    return found
 
 
 def by_level(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -85,5 +96,17 @@ def only(row: Any, keywords: set[str]) -> Any:
     return row
 
 
-def files_below(folder: Path) -> list[Path]:
+def files_of(paths: Union[str, Path, Sequence[Union[str, Path]]]) -> list[Path]:
+    """The files that are named, and those below the folders that are named."""
+    given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    files = [file for path in given for file in (_files_below(path) if path.is_dir() else [path])]
+    absent = [path for path in files if not path.is_file()]
+    if absent:
+        raise NotFound(f"{absent[0]} is not a file, so nothing was sent. Correct the path.")
+    if not files:
+        raise NotFound("there is no file to send. Name files, or a folder that holds some.")
+    return files
+
+
+def _files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

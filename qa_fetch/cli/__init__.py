@@ -11,7 +11,7 @@ from typing import Optional
 
 from .. import __version__
 from ..errors import ConfigError, QAFetchError
-from . import archives, fetching, local, moving, node, qatrack, testpack
+from . import archives, batch, companions, fetching, local, moving, node, qatrack, testpack
 from .output import complain
 
 _EXAMPLES = """\
@@ -46,6 +46,11 @@ def parser() -> argparse.ArgumentParser:
     local.add_receive(commands)
     local.add_shelf(commands)
     node.add_node(commands)
+    batch.add_batch(commands)
+    companions.add_dumps(commands)
+    companions.add_dicomdir(commands)
+    companions.add_nifti(commands)
+    companions.add_report_text(commands)
     testpack.add_testpack(commands)
     qatrack.add_qatrack(commands)
     return top

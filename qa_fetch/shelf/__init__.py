@@ -5,7 +5,7 @@ from __future__ import annotations
 from .claim import Claim, Reference
 from .incoming import Draft, Drafted, Incoming, Piece, Route, Taken, take
 from .store import Folder, Shelf
-from .upkeep import Entry, Report, entries, prune, verify
+from .upkeep import Entry, Report, discard, entries, prune, verify
 
 __all__ = [
     "Claim",
@@ -20,6 +20,7 @@ __all__ = [
     "Route",
     "Shelf",
     "Taken",
+    "discard",
     "entries",
     "prune",
     "take",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
 from .disk import remove_file, remove_tree, sentences
-from .store import object_path, read_json, record_of, unchanged
+from .store import Shelf, object_path, read_json, record_of, unchanged
 
 _GRACE = 3600.0  # seconds: what was used this recently may be in use now
 
@@ -123,6 +123,14 @@ def prune(
                 remove_file(record_of(path))
                 _remove(path)
     return report
+
+
+def discard(shelf: Shelf, folder: Path, uids: Sequence[str]) -> None:
+    """Take one set and its objects off the shelf; what others have put into its folder stays."""
+    with sentences(shelf.folder, "pruning"):
+        _remove_set(folder)
+        for uid in uids:
+            shelf.forget(uid)
 
 
 _DAY = 86400.0

@@ -13,7 +13,9 @@ from typing import Any
 from peers.process import Missing
 
 from . import goals, machine
+from .batch import batch
 from .bench import Bench, opened
+from .bulk import bulk
 from .finding import find
 from .memory import memory
 from .newest import latest
@@ -31,6 +33,8 @@ _SECTIONS = {
     "latest": latest,
     "page": page,
     "node": node,
+    "batch": batch,
+    "bulk": bulk,
     "memory": memory,
 }
 _LEGEND = """\
@@ -39,7 +43,8 @@ qa_fetch and pynetdicom each run in a process that has imported them before: imp
 of a call is; but for "same Archive again", calls of qa_fetch find no association open. DCMTK's tools are a process per
 run, and its start is counted: subtract findscu --version. They have TCP_NODELAY=1, without which they are much slower,
 wherever Orthanc has it. A storescp that waits for movescu runs already; plain pynetdicom starts its receiver in each
-call, as pynetdicom_wrapper does. Every result is checked object by object; a wrong one does not count.
+call, as pynetdicom_wrapper does. pacsifier is a process
+per run: subtract pacsifier --version. Every result is checked object by object; a wrong one does not count.
 """
 
 

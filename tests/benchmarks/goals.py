@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from . import newest, node, page, retrieving, sending
+from . import batch, bulk, newest, node, page, retrieving, sending
 from .race import Row
 
 _Key = tuple[str, str, str]
@@ -80,7 +80,12 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
         found.append(Goal(f"latest, {says}: requests (under 10)", key, 9, requests=True))
         found.append(Goal(f"latest, {says}: ours / the reference way", key, 0.1, other))
     found.append(Goal("a page again: seconds per fetch", ("page", "again", page.OURS), 0.05))
+    found.append(Goal("the ledger: seconds for 100,000 items", ("bulk", "ledger", bulk.LEDGER), 10))
+    found.append(Goal("100,000 items: MB of growth", ("bulk", "memory", bulk.GROWTH), 16))
     for row in rows:
+        if row.contestant == batch.PACSIFIER and not row.absent:
+            key, other = (row.section, row.workload, batch.OURS[1]), (row.section, row.workload, row.contestant)
+            found.append(Goal(f"batch, {row.workload}: pacsifier / ours", key, 10, other, faster=True))
         if row.contestant == node.OURS:
             other = (row.section, row.workload, node.ORTHANC)
             key = (row.section, row.workload, row.contestant)

@@ -22,6 +22,8 @@ _SECTIONS = {
     "find": 8 * 5,
     "latest": 3 * 2,
     "page": 2,
+    "batch": 4 * 5,
+    "bulk": 2 + 1,
     "node store": 2 * 3,
     "node get": 2 * 3,
     "node move": 2 * 3,

@@ -1,0 +1,55 @@
+"""Where each series goes: ``sub-ID/ses-DATETIME/NNNNN-Description``, and no two series into one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping
+
+_LONGEST = 64
+
+
+class Layout:
+    """Gives every series a folder of its own; what an earlier run has given stays as it is."""
+
+    def __init__(self) -> None:
+        self._series: dict[str, str] = {}
+        self._patients: dict[str, str] = {}
+
+    def keep(self, folder: str, series: str, patient: str) -> None:
+        """What an earlier run has given belongs to whom it was given."""
+        self._series[folder.casefold()] = series
+        self._patients[folder.partition("/")[0].casefold()] = patient
+
+    def folder(self, series: str, facts: Mapping[str, str]) -> str:
+        """The folder of a series below the output folder, with ``/`` between its parts."""
+        patient = facts.get("PatientID", "")
+        subject = _free(f"sub-{plain(patient) or 'unknown'}", patient, self._patients)
+        session = "ses-" + (_moment(facts.get("StudyDate", ""), facts.get("StudyTime", "")) or "undated")
+        number = plain(facts.get("SeriesNumber", "")).zfill(5)
+        description = plain(facts.get("SeriesDescription", "")) or "No_series_description"
+        return _free(f"{subject}/{session}/{number}-{description}", series, self._series)
+
+
+def _free(name: str, owner: str, taken: dict[str, str]) -> str:
+    """The name, or where it belongs to another owner the name with a mark of this one; letter case does not tell."""
+    if taken.setdefault(name.casefold(), owner) == owner:
+        return name
+    marked = f"{name}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
+    taken[marked.casefold()] = owner
+    return marked
+
+
+def plain(text: str) -> str:
+    """A value of a peer as a part of a path, as PACSMAN writes it: no spaces, and ``_`` for what is no letter or digit.
+
+    Letters lose their accents; what begins with ``sub-`` or with a number is never a device of Windows.
+    """
+    letters = unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode("ascii")
+    return re.sub("[^0-9A-Za-z]+", "_", letters.replace(" ", ""))[:_LONGEST]
+
+
+def _moment(day: str, clock: str) -> str:
+    """StudyDate and StudyTime as the archive has them, as far as they are digits."""
+    return re.sub("[^0-9.]", "", day + clock) if day else ""

@@ -1,0 +1,211 @@
+"""The command ``qa-fetch batch``: a query file in, a complete and documented data set out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+from ..archive import Archive
+from ..errors import ConfigError, Incomplete
+from .output import amount, command, complain, for_machines, say_facts, say_json, say_table
+
+if TYPE_CHECKING:
+    from ..bulk import Report
+
+
+def add_batch(commands: Any) -> None:
+    """``qa-fetch batch``."""
+    made = command(
+        commands,
+        "batch",
+        batch,
+        summary="bring everything that the rows of a spreadsheet ask for, paced, resumed and accounted for",
+        example="  qa-fetch batch cohort.csv --archive pacs --to cohort/ --dry-run\n"
+        "  qa-fetch batch cohort.csv --archive pacs --to cohort/ --save --info --hours 22:00-06:00",
+    )
+    made.add_argument(
+        "queryfile", metavar="QUERY.csv", type=Path, nargs="?", help="columns are DICOM keywords; also .xlsx"
+    )
+    made.add_argument("--archive", metavar="ARCHIVE", help="a name from qa_fetch.toml, or an address")
+    made.add_argument("--config", metavar="FILE", help="another qa_fetch.toml, or PACSMAN's config.json")
+    made.add_argument("--to", metavar="DIR", type=Path, help="the output folder; a run goes on where one stopped there")
+    what = made.add_argument_group("what is done with each series (default: --save)")
+    what.add_argument("--save", action="store_true", help="fetch its objects")
+    what.add_argument("--info", action="store_true", help="describe it in a table beside its folder; also alone")
+    what.add_argument("--move", metavar="AET", default="", help="have the archive send it to this AE title instead")
+    what.add_argument(
+        "--upload", metavar="DIR", type=Path, help="instead of a query: send such a data set to the archive"
+    )
+    what.add_argument("--dry-run", action="store_true", help="only say what would be fetched")
+    pace = made.add_argument_group("pace")
+    pace.add_argument("--batch-size", metavar="N", type=int, help="after so many series ...")
+    pace.add_argument("--batch-wait", metavar="SECONDS", type=float, help="... wait so long")
+    pace.add_argument("--rate", metavar="MB", type=float, help="no more than so many MB a second on average")
+    pace.add_argument(
+        "--hours", metavar="HH:MM-HH:MM", help="begin nothing outside of these hours, such as 22:00-06:00"
+    )
+    running = made.add_argument_group("how it runs")
+    running.add_argument("--workers", metavar="N", type=int, help="series at a time (default: 2 threads)")
+    running.add_argument("--processes", action="store_true", help="in processes instead of threads")
+    running.add_argument("--cluster", metavar="URL", help="on a Dask cluster, such as tcp://scheduler:8786")
+    running.add_argument("--attempts", metavar="N", type=int, default=3, help="tries of a series (default: 3)")
+    running.add_argument("--resume", action="store_true", help="as it is without it: accepted for PACSMAN's habit")
+    for_machines(made)
+
+
+def batch(given: argparse.Namespace) -> int:
+    """Look it up, or bring it; 1 when a row or a series failed."""
+    from ..batch import fetch_csv, look_up
+
+    source, pace = _source(given), _pace(given)
+    if given.upload is not None:
+        return _upload(given, source, pace)
+    if given.queryfile is None:
+        raise ConfigError("name a query file, or a data set with --upload.")
+    if given.dry_run:
+        return _say_plan(look_up(given.queryfile, source), given.json)
+    if given.to is None:
+        raise ConfigError("say where the data set goes: --to DIR.")
+    if given.cluster and given.processes:
+        raise ConfigError("--cluster and --processes are two ways to run it. Leave one of them out.")
+    with _bar() as on_progress:
+        report = fetch_csv(
+            given.queryfile,
+            source,
+            to=given.to,
+            save=given.save or not (given.info or given.move),
+            info=given.info,
+            move=given.move,
+            workers=given.workers,
+            where=given.cluster or ("processes" if given.processes else "threads"),
+            pace=pace,
+            attempts=given.attempts,
+            on_progress=on_progress,
+        )
+    return _say(report, given.to, given.json)
+
+
+def _upload(given: argparse.Namespace, source: Archive, pace: Any) -> int:
+    from ..batch import upload
+
+    if given.queryfile is not None or given.to is not None or given.save or given.info or given.move or given.dry_run:
+        raise ConfigError(
+            "--upload sends a data set that is there. Leave out the query file and what is done with one."
+        )
+    with _bar() as on_progress:
+        report = upload(
+            given.upload,
+            source,
+            workers=given.workers or 1,
+            pace=pace,
+            attempts=given.attempts,
+            on_progress=on_progress,
+        )
+    return _say(report, given.upload, given.json)
+
+
+def _say(report: Report, folder: Path, as_json: bool) -> int:
+    """What came of a run: for machines every item, for people what is not there and why."""
+    if as_json:
+        numbers = {key: getattr(report, key) for key in ("total", "done", "already", "failed", "waiting", "bytes")}
+        say_json({**numbers, "stopped": report.stopped, "items": [row._asdict() for row in report.rows()]})
+        return report.exit_code
+    failed = [(row.key, row.error) for row in report.failures()]
+    if failed:
+        say_table(("series or row", "why it failed"), failed)
+    say_facts(
+        {
+            "done": f"{report.done} ({report.already} of them before)",
+            "failed": report.failed,
+            "not done": report.waiting,
+            "brought": amount(report.bytes),
+            "report": folder / "report.html",
+        }
+    )
+    if report.stopped:
+        complain(Incomplete(f"{report.stopped} Run the same command again to go on."))
+    return report.exit_code
+
+
+def _source(given: argparse.Namespace) -> Archive:
+    """The archive of the options, or of PACSMAN's config.json, whose pace counts where no option says otherwise."""
+    if given.config is None or not str(given.config).lower().endswith(".json"):
+        return Archive(given.archive, config=given.config)
+    from ..batch.seed_config import load
+
+    if given.archive is not None:
+        raise ConfigError("config.json names its archive itself. Leave out --archive.")
+    found = load(Path(given.config))
+    given.batch_size = found.batch_size if given.batch_size is None else given.batch_size
+    given.batch_wait = found.batch_wait_time if given.batch_wait is None else given.batch_wait
+    return Archive(**found.archive)
+
+
+def _pace(given: argparse.Namespace) -> Any:
+    from ..bulk import Pace
+
+    return Pace(
+        batch_size=given.batch_size or 0,
+        batch_wait=given.batch_wait or 0.0,
+        bytes_per_second=(given.rate or 0.0) * 1e6,
+        hours=given.hours or "",
+    )
+
+
+def _say_plan(plan: Any, as_json: bool) -> int:
+    """What would be fetched; 1 when a row asks for nothing that there is."""
+    rows = [
+        (one.facts.get("SeriesNumber", ""), one.facts.get("Modality", ""), one.facts.get("SeriesDescription", ""))
+        + (" ".join(map(str, one.rows)), count, size)
+        for one, count, size in plan.series
+    ]
+    if as_json:
+        series = [
+            {"series": one.series, **one.facts, "rows": one.rows, "objects": count, "bytes": size}
+            for one, count, size in plan.series
+        ]
+        say_json({"series": series, "unanswered": [vars(one) for one in plan.unanswered]})
+        return 1 if plan.unanswered else 0
+    shown = [(*row[:4], "?" if row[4] is None else row[4], "?" if row[5] is None else amount(row[5])) for row in rows]
+    say_table(("number", "modality", "description", "rows", "objects", "about"), shown)
+    if plan.unanswered:
+        say_table(("row", "why there is nothing"), [(one.row, one.problem) for one in plan.unanswered])
+    say_facts({"series": len(rows), "objects": plan.objects, "about": amount(plan.bytes)})
+    return 1 if plan.unanswered else 0
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Optional[Callable[[Any], None]]]:
+    """A bar on standard error with the rate and the time left; nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.completed}/{task.fields[of]}"), BarColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("asking the archive for each row", total=None, of="?")
+
+        def show(now: Any) -> None:
+            left = (
+                ""
+                if now.left is None
+                else f", {now.left / 60:.0f} min left"
+                if now.left > 90
+                else f", {now.left:.0f} s left"
+            )
+            failed = f", {now.failed} failed" if now.failed else ""
+            says = f" - {now.says}" if now.says else ""
+            text = f"{amount(now.rate)}/s{left}{failed}{says}"
+            bar.update(task, completed=now.done + now.failed, total=now.total, of=now.total or "?", description=text)
+
+        yield show
