@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from ..archive import Archive
 from ..bulk import DONE, Item, Ledger, Pace, Report, Row, run
 from ..bulk.progress import OnProgress
 from ..errors import ConfigError
+from ..shelf.disk import remove_tree
 from .info import write_table
 from .layout import Layout
 from .planning import Planned, planned
@@ -90,8 +90,8 @@ def fetch_csv(
         _write_new_ids(folder, {row.number: row.new_id for row in rows if row.new_id}, asked_by, ledger)
         _write_log(folder, asked_by, ledger)
     report.write(folder)
-    if not report.waiting and not report.failed:
-        shutil.rmtree(folder / SHELF, ignore_errors=True)
+    if report.complete and (folder / SHELF).is_dir():
+        remove_tree(folder / SHELF)
     return report
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import part10
 from ..archive import Archive, Images
 from ..bulk import Done
 from ..errors import Incomplete, NotFound
@@ -73,8 +74,8 @@ def _save(archive: Archive, payload: Mapping[str, Any], place: Path) -> tuple[in
         images = archive.fetch(series=payload["series"])
     else:
         images = archive.fetch(instance=objects)
-    told = int(payload["facts"].get("NumberOfSeriesRelatedInstances") or 0)
-    if objects is None and len(images) < told:
+    told = payload["facts"].get("NumberOfSeriesRelatedInstances", "")
+    if objects is None and told.isdigit() and len(images) < int(told):
         raise Incomplete(
             f"{archive.name} says that the series has {told} objects and lists {len(images)}. "
             "Run again; if it stays so, its index needs to be looked at.",
@@ -87,7 +88,7 @@ def _save(archive: Archive, payload: Mapping[str, Any], place: Path) -> tuple[in
 
 def _put(images: Images, place: Path) -> int:
     """Put the files where they belong; what an interrupted run has left there is taken only if it is the same."""
-    names = {f"{uid}.dcm": file for uid, file in zip(images.uids, images.files)}
+    names = {f"{part10.file_stem(uid)}.dcm": file for uid, file in zip(images.uids, images.files)}
     size = sum(file.stat().st_size for file in images.files)
     place.parent.mkdir(parents=True, exist_ok=True)
     building = place.with_name(f".{place.name}.part")

@@ -6,12 +6,13 @@ import csv
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from peers import course as courses
 
 from qa_fetch import Archive, ConfigError, part10
-from qa_fetch.batch import fetch_csv, look_up
+from qa_fetch.batch import fetch_csv, look_up, storing
 from qa_fetch.node import NodeOptions, NodeProcess
 
 
@@ -141,6 +142,17 @@ def test_mistakes_are_named_before_anything_is_asked_or_made(archive: Archive, t
     with pytest.raises(ConfigError, match="PatientID"):
         fetch_csv(query(tmp_path, "StudyDate,patientID\n20150512,123421\n"), archive, to=out)
     assert not out.exists()
+
+
+def test_a_uid_that_leads_elsewhere_leads_nowhere(tmp_path: Path) -> None:
+    """An archive may call an object what it likes; its file stays in the folder of its series."""
+    taken = tmp_path / "taken.dcm"
+    taken.write_bytes(b"x")
+    place = tmp_path / "out" / "sub-1" / "ses-1" / "00001-A"
+    storing._put(SimpleNamespace(uids=("../../../../evil", "/evil"), files=(taken, taken)), place)
+    written = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert len(written) == 2
+    assert {path.parent for path in written} == {place}
 
 
 def test_in_processes_it_is_the_same(archive: Archive, tmp_path: Path) -> None:
