@@ -127,7 +127,8 @@ def _say(report: Report, folder: Path, as_json: bool) -> int:
         }
     )
     if report.stopped:
-        complain(Incomplete(f"{report.stopped} Run the same command again to go on."))
+        why = report.stopped.rstrip(".")
+        complain(Incomplete(f"{why}. Run the same command again to go on."))
     return report.exit_code
 
 
