@@ -44,7 +44,13 @@ def started(script: Path, folder: Path, *arguments: object) -> subprocess.Popen[
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_hear_ctrl_c,
     )
+
+
+def _hear_ctrl_c() -> None:
+    """What a shell without job control starts in the background ignores it, and so would all below."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def items_to(folder: Path, count: int, **more: Any) -> list[Item]:
