@@ -87,6 +87,9 @@ def test_a_worker_that_is_killed_costs_no_item(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.filterwarnings(  # of the standard library's own thread, which now and then stumbles over a killed worker
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
 def test_an_item_that_kills_its_worker_fails_alone(tmp_path: Path) -> None:
     """Before it is given up it is tried with nothing beside it, so that no other item is blamed."""
     listed = items_to(tmp_path, 12, seconds=0.02)
