@@ -51,6 +51,12 @@ def association(
             connection.close()
 
 
+def is_rejected(opened: Any) -> bool:
+    """Whether the node answered with a rejection; pynetdicom's own flag for it may be a moment late."""
+    answer = opened.acceptor.primitive
+    return answer is not None and answer.result in (1, 2)
+
+
 def settle(opened: Any) -> None:
     """Wait until pynetdicom's reactor stands still, or it may take the first answer from us."""
     opened._reactor_checkpoint.clear()

@@ -48,7 +48,7 @@ def test_no_more_associations_than_allowed(tmp_path: Path, bounds: dict[str, int
         for each in some:
             stack.callback(each.close)
         with client.association(node.port, [(client.VERIFICATION, client.PLAIN)]) as one_more:
-            assert one_more.is_rejected
+            assert client.is_rejected(one_more)
             answer = one_more.acceptor.primitive
             assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
         some[0].release()
