@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Callable, NamedTuple
 from .. import part10
 from ..archive.readable import readable
 from ..errors import BadArchive
+from .rubbish import RUBBISH
 
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage: a DICOMDIR itself
 
@@ -68,18 +68,6 @@ _ASKED = (
     "ReferencedImageEvidenceSequence MIMETypeOfEncapsulatedDocument DocumentTitle HL7InstanceIdentifier "
     "UserContentLabel UserContentLongLabel"
 ).split()
-# What pydicom raises over bytes that are not what they claim to be; of a sequence that is cut short it says OSError.
-_RUBBISH = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 # What a record's own values have to look like; a value of the object that does not is supplied like one that is absent.
 _ID = re.compile(r"[^\x00-\x1f\x7f\\]{1,64}\Z")
@@ -133,7 +121,7 @@ class Described:
             if not place.known:
                 try:
                     yield self._record(place, file_id)
-                except (BytesLengthException, *_RUBBISH) as error:
+                except (BytesLengthException, *RUBBISH) as error:
                     raise BadArchive(self._lacking(place, str(error))) from error
 
     def _record(self, place: Place, file_id: Sequence[str]) -> Record:
@@ -188,7 +176,7 @@ def describe(path: Path, name: str) -> Described:
     try:
         header = readable(part10.read(path, headers_only=True, keywords=_ASKED), header=True)
         _only_of_the_title(header)
-    except (BytesLengthException, *_RUBBISH) as error:
+    except (BytesLengthException, *RUBBISH) as error:
         raise BadArchive(f"{name} has content that cannot be read. Correct it at its source.") from error
     return Described(name, identity, transfer_syntax, header)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,21 +12,10 @@ from typing import Any, Callable, Optional, Union
 from .. import part10
 from ..errors import BadArchive, ConfigError, NotFound
 from ..shelf.disk import write_text
+from .rubbish import RUBBISH
 
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 _DEEPEST = 64  # levels; a report that is nested deeper is an attack
-# What pydicom raises over bytes that are not what they claim to be; of a sequence that is cut short it says OSError.
-_RUBBISH = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 # Whatever moves the cursor, or turns the direction of what follows.
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
@@ -169,7 +157,7 @@ def _read(path: Path, with_patient: bool) -> Report:
         return Report(path, failure=error.message)
     except _TooDeep:
         return Report(path, failure=f"{path.name} is nested deeper than {_DEEPEST} levels. Leave it out.")
-    except (BytesLengthException, *_RUBBISH):
+    except (BytesLengthException, *RUBBISH):
         return Report(path, failure=f"{path.name} has content that cannot be read. Fetch or export it again.")
 
 

@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from .. import shelf
+from ..amounts import amount
 from ..config import Config
 from ..errors import QAFetchError
 from ..shelf import Entry, Report
@@ -176,12 +177,3 @@ def _sets_of(report: Optional[Report], contents: Contents) -> list[dict[str, Any
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc if settings.USE_TZ else None)
-
-
-def amount(size: float) -> str:
-    """A number of bytes as people read it."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -9,10 +9,10 @@ from typing import Any, Optional
 from django.core.management.base import BaseCommand, CommandError
 
 from .... import shelf
+from ....amounts import amount
 from ....config import Config
 from ....errors import QAFetchError
 from ... import fetch_log
-from ...shelf_page import amount
 
 
 class Command(BaseCommand):  # type: ignore[misc]  # Django ships no type hints
