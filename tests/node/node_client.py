@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.dimse_primitives import C_STORE
 
 from qa_fetch import matching, part10
+from qa_fetch.backends.wire import Association, Context, Proposal, Rejected
 
 FIND = {"patient": "1.2.840.10008.5.1.4.1.2.1.1", "study": "1.2.840.10008.5.1.4.1.2.2.1"}
 MOVE = {"patient": "1.2.840.10008.5.1.4.1.2.1.2", "study": "1.2.840.10008.5.1.4.1.2.2.2"}
@@ -51,10 +53,17 @@ def association(
             connection.close()
 
 
-def is_rejected(opened: Any) -> bool:
-    """Whether the node answered with a rejection; pynetdicom's own flag for it may be a moment late."""
-    answer = opened.acceptor.primitive
-    return answer is not None and answer.result in (1, 2)
+def rejection(port: int, *, calling: str = "TESTER", called: str = "QA_NODE") -> Optional[tuple[int, int, int]]:
+    """Result, source and reason of the node's rejection; None where it accepts.
+
+    Not by pynetdicom, which takes a peer that has closed after its answer for one that could not be reached.
+    """
+    proposal = Proposal.of(called, calling, [Context(VERIFICATION, PLAIN)])
+    try:
+        Association.request(socket.create_connection(("127.0.0.1", port), 10), proposal, 30).release()
+    except Rejected as answer:
+        return answer.result, answer.source, answer.reason
+    return None
 
 
 def settle(opened: Any) -> None:

@@ -78,20 +78,17 @@ def test_an_aria_like_node_offers_what_aria_offers(tmp_path: Path) -> None:
         wanted = [(client.GET["study"], client.PLAIN), (client.FIND["patient"], client.PLAIN)]
         with client.association(aria.port, [*wanted, (client.MOVE["study"], client.PLAIN)], **who) as opened:
             assert [context.abstract_syntax for context in opened.accepted_contexts] == [client.MOVE["study"]]
-        with client.association(aria.port, wanted, calling="STRANGER", called="ESAPI") as opened:
-            assert client.is_rejected(opened)
-            assert opened.acceptor.primitive.diagnostic == 0x03  # calling AE title not recognised
+        calling_title_not_recognised = (1, 1, 3)
+        assert client.rejection(aria.port, calling="STRANGER", called="ESAPI") == calling_title_not_recognised
 
 
 def test_a_wrong_called_title_is_rejected_unless_it_does_not_matter(tmp_path: Path) -> None:
     """check_called decides."""
-    for check, rejected in ((True, True), (False, False)):
+    called_title_not_recognised = (1, 1, 7)
+    for check, rejection in ((True, called_title_not_recognised), (False, None)):
         options = NodeOptions(tmp_path / f"node-{check}", port=0, check_called=check)
         with NodeProcess(options) as node:
-            with client.association(node.port, [(client.VERIFICATION, client.PLAIN)], called="WRONG") as opened:
-                assert (client.is_rejected(opened), opened.is_established) == (rejected, not rejected)
-                if rejected:
-                    assert opened.acceptor.primitive.diagnostic == 0x07  # called AE title not recognised
+            assert client.rejection(node.port, called="WRONG") == rejection
 
 
 def test_a_node_that_only_gives_does_not_take(tmp_path: Path) -> None:

@@ -25,10 +25,9 @@ NAMES = ("echo", "store", "find", "move", "get", "commit")
 
 def offered(port: int, calling: str) -> tuple[str, ...]:
     """What a caller is offered; nothing for who is not let in."""
+    if client.rejection(port, calling=calling):
+        return ()
     with client.association(port, CONTEXTS, calling=calling) as opened:
-        if not opened.is_established:
-            assert client.is_rejected(opened)
-            return ()
         accepted = {context.abstract_syntax for context in opened.accepted_contexts}
     return tuple(name for name, (uid, _) in zip(NAMES, CONTEXTS) if uid in accepted)
 

@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Union
 
@@ -66,9 +66,11 @@ def status_of(pid: int, name: str) -> int:
 
 def held_by(pid: int) -> tuple[int, int]:
     """How many threads and sockets a process has."""
-    files = list(Path(f"/proc/{pid}/fd").iterdir())
-    kinds = [str(path.readlink()) for path in files if path.is_symlink()]
-    return len(list(Path(f"/proc/{pid}/task").iterdir())), sum(kind.startswith("socket:") for kind in kinds)
+    sockets = 0
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since they were listed
+            sockets += str(path.readlink()).startswith("socket:")
+    return len(list(Path(f"/proc/{pid}/task").iterdir())), sockets
 
 
 class Large:
