@@ -8,6 +8,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Anonymiser": "anonymise",
     "Archive": "archive",
     "Images": "archive",
     "Plan": "archive",

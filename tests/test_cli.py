@@ -82,6 +82,8 @@ def test_every_example_of_the_help_is_understood(line: str) -> None:
 def test_every_command_mirrors_a_public_function() -> None:
     """What can be typed can be called."""
     from qa_fetch import shelf
+    from qa_fetch.anonymise import Anonymiser, karnak
+    from qa_fetch.anonymise.pseudonyms import pseudonyms
     from qa_fetch.batch import fetch_csv
     from qa_fetch.batch.dicomdir import create_dicomdir
     from qa_fetch.batch.dumps import move_dumps
@@ -108,6 +110,9 @@ def test_every_command_mirrors_a_public_function() -> None:
         "dicomdir": create_dicomdir,
         "nifti": convert_to_nifti,
         "report-text": report_text,
+        "anonymise": Anonymiser.folder,
+        "pseudonyms": pseudonyms,
+        "karnak-tag": karnak.tag,
         "testpack": build,
         "qatrack": push,
     }

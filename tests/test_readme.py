@@ -13,7 +13,7 @@ from peers.course import Course
 from peers.doubles import aria
 from peers.process import LOOPBACK, free_port
 
-from qa_fetch import Archive
+from qa_fetch import Archive, part10
 from qa_fetch.cli import parser
 from qa_fetch.config import Config
 
@@ -35,6 +35,9 @@ def configured(course: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         text = text.replace("51402", str(double.port)).replace("11113", str(port))
         (tmp_path / "qa_fetch.toml").write_text(text, encoding="utf-8")
         (tmp_path / "cohort.csv").write_text("PatientID,Modality\nQA_TB1,RTPLAN\n", encoding="utf-8")
+        (tmp_path / "cohort").mkdir()
+        for number, dataset in enumerate(course.datasets):
+            part10.write(dataset, tmp_path / "cohort" / f"{number}.dcm")
         yield double
 
 

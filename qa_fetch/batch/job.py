@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..archive import Archive
 from ..bulk import DONE, Item, Ledger, Pace, Report, Row, run
@@ -20,6 +20,9 @@ from .planning import Planned, planned
 from .queryfile import Rows, read
 from .selecting import Chosen, Unanswered, select
 from .storing import SHELF, Job, bring, is_there
+
+if TYPE_CHECKING:
+    from ..anonymise import Anonymiser
 
 LEDGER = "ledger.sqlite"
 _LOG = logging.getLogger("qa_fetch.batch")
@@ -42,6 +45,7 @@ def fetch_csv(
     pace: Optional[Pace] = None,
     attempts: int = 3,
     outage: float = 600.0,
+    anonymise: Optional[Anonymiser] = None,
     on_progress: Optional[OnProgress] = None,
     cancelled: Optional[threading.Event] = None,
 ) -> Report:
@@ -59,17 +63,27 @@ def fetch_csv(
         Whether the objects are fetched, and whether each series is described in a table beside its folder.
     move
         The AE title to which the archive sends everything instead.
+    anonymise
+        By which all of it is anonymised, once every row has been tried: nothing else ever lies in the output folder.
+        What is fetched stays in a working folder beside the key, with the reports, and the result is a ``Released``.
     workers, where, pace, attempts, outage, on_progress, cancelled
         As for ``qa_fetch.bulk.run``.
     """
+    if anonymise is not None and (move or not save):
+        raise ConfigError("only what is saved here can be anonymised. Save the objects, and move none elsewhere.")
     if move and save:
         raise ConfigError("objects are either saved here or moved to another archive. Leave out one of the two.")
     if not (save or info or move):
         raise ConfigError("nothing is to be done with the series. Save them, describe them (info), or move them.")
-    folder = Path(to)
     rows = _read(queryfile)  # with all its mistakes at once, before anything is made or asked
+    folder = data = Path(to)
+    if anonymise is not None:
+        from .releasing import ORIGINALS, Release, workplace
+
+        folder = workplace(anonymise, Path(to))
+        data = folder / ORIGINALS
     source = (archive if isinstance(archive, Archive) else Archive(archive)).again(shelf=folder.absolute() / SHELF)
-    job = Job(source, str(folder.absolute()), save, info, move)
+    job = Job(source, str(data.absolute()), save, info, move)
     with Ledger(folder / LEDGER) as ledger:
         chosen, unanswered = select(source, rows, patience=outage)
         report = run(
@@ -87,12 +101,17 @@ def fetch_csv(
             cancelled=cancelled,
         )
         asked_by = {**{one.series: one.rows for one in chosen}, **{f"row {one.row}": [one.row] for one in unanswered}}
-        _write_new_ids(folder, {row.number: row.new_id for row in rows if row.new_id}, asked_by, ledger)
+        given = _new_ids({row.number: row.new_id for row in rows if row.new_id}, asked_by, ledger)
         _write_log(folder, asked_by, ledger)
+        if anonymise is None:
+            _write_new_ids(data, given)
     report.write(folder)
     if report.complete and (folder / SHELF).is_dir():
         remove_tree(folder / SHELF)
-    return report
+    if anonymise is None:
+        return report
+    processes = (workers or 1) if where == "processes" else 1
+    return Release(anonymise, Path(to), folder, processes, on_progress, cancelled).of(report, _codes(given))
 
 
 def look_up(queryfile: Union[str, Path], archive: Union[Archive, str, None] = None) -> Planned:
@@ -129,15 +148,13 @@ def _items(ledger: Ledger, chosen: Sequence[Chosen], unanswered: Sequence[Unansw
         yield Item(f"row {nothing.row}", {"problem": nothing.problem})
 
 
-def _write_new_ids(
-    folder: Path, given: Mapping[int, str], asked_by: Mapping[str, Sequence[int]], ledger: Ledger
-) -> None:
-    """The new ID that a row gives to its patient, into a file beside the patient's sessions.
+def _new_ids(
+    given: Mapping[int, str], asked_by: Mapping[str, Sequence[int]], ledger: Ledger
+) -> list[tuple[Mapping[str, Any], set[str]]]:
+    """What was fetched for rows that give their patient a new ID, with these IDs.
 
     Parameters
     ----------
-    folder
-        The output folder.
     given
         The new IDs by the numbers of rows.
     asked_by
@@ -145,12 +162,32 @@ def _write_new_ids(
     ledger
         What became of the items.
     """
+    found = []
     for known in ledger.rows() if given else ():
         ids = {given[number] for number in asked_by.get(known.key, ()) if number in given}
         if ids and known.state == DONE:
-            subject = folder / known.payload["folder"].partition("/")[0]
-            subject.mkdir(parents=True, exist_ok=True)
-            (subject / "new_id.txt").write_text("\n".join(sorted(ids)) + "\n", encoding="utf-8")
+            found.append((known.payload, ids))
+    return found
+
+
+def _write_new_ids(folder: Path, given: Iterable[tuple[Mapping[str, Any], set[str]]]) -> None:
+    """The new ID that a row gives to its patient, into a file beside the patient's sessions."""
+    for payload, ids in given:
+        subject = folder / payload["folder"].partition("/")[0]
+        subject.mkdir(parents=True, exist_ok=True)
+        (subject / "new_id.txt").write_text("\n".join(sorted(ids)) + "\n", encoding="utf-8")
+
+
+def _codes(given: Iterable[tuple[Mapping[str, Any], set[str]]]) -> dict[str, str]:
+    """The same as the code of each patient."""
+    codes: dict[str, str] = {}
+    for payload, ids in given:
+        patient = str(payload["facts"].get("PatientID", ""))
+        if len({*ids, codes.setdefault(patient, min(ids))}) > 1:
+            raise ConfigError(
+                "the query file gives several new IDs to one patient. Keep one of them; what was fetched is kept."
+            )
+    return codes
 
 
 def _write_log(folder: Path, asked_by: Mapping[str, Sequence[int]], ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from typing import Optional
 
 from .. import __version__
 from ..errors import ConfigError, QAFetchError
-from . import archives, batch, companions, fetching, local, moving, node, qatrack, testpack
+from . import anonymise, archives, batch, companions, fetching, local, moving, node, pseudonyms, qatrack, testpack
 from .output import complain
 
 _EXAMPLES = """\
@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     companions.add_dicomdir(commands)
     companions.add_nifti(commands)
     companions.add_report_text(commands)
+    anonymise.add_anonymise(commands)
+    pseudonyms.add_pseudonyms(commands)
+    pseudonyms.add_karnak_tag(commands)
     testpack.add_testpack(commands)
     qatrack.add_qatrack(commands)
     return top

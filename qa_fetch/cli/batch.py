@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..archive import Archive
 from ..errors import ConfigError, Incomplete
-from .output import amount, command, complain, for_machines, say_facts, say_json, say_table
+from .anonymising import add_anonymising, anonymiser_of
+from .output import amount, command, complain, for_machines, on_one_line, say_facts, say_json, say_table
 
 if TYPE_CHECKING:
+    from ..batch.releasing import Released
     from ..bulk import Report
 
 
@@ -25,7 +27,8 @@ def add_batch(commands: Any) -> None:
         batch,
         summary="bring everything that the rows of a spreadsheet ask for, paced, resumed and accounted for",
         example="  qa-fetch batch cohort.csv --archive pacs --to cohort/ --dry-run\n"
-        "  qa-fetch batch cohort.csv --archive pacs --to cohort/ --save --info --hours 22:00-06:00",
+        "  qa-fetch batch cohort.csv --archive pacs --to cohort/ --save --info --hours 22:00-06:00\n"
+        "  qa-fetch batch cohort.csv --archive pacs --to cohort/ --anonymise trial17.key --profile research-rt",
     )
     made.add_argument(
         "queryfile", metavar="QUERY.csv", type=Path, nargs="?", help="columns are DICOM keywords; also .xlsx"
@@ -41,6 +44,7 @@ def add_batch(commands: Any) -> None:
         "--upload", metavar="DIR", type=Path, help="instead of a query: send such a data set to the archive"
     )
     what.add_argument("--dry-run", action="store_true", help="only say what would be fetched")
+    add_anonymising(made, "fetch into a folder beside the key, and let only anonymised objects into the output,")
     pace = made.add_argument_group("pace")
     pace.add_argument("--batch-size", metavar="N", type=int, help="after so many series ...")
     pace.add_argument("--batch-wait", metavar="SECONDS", type=float, help="... wait so long")
@@ -72,27 +76,39 @@ def batch(given: argparse.Namespace) -> int:
         raise ConfigError("say where the data set goes: --to DIR.")
     if given.cluster and given.processes:
         raise ConfigError("--cluster and --processes are two ways to run it. Leave one of them out.")
+    if given.move and given.anonymise is not None:
+        raise ConfigError(
+            "--move has the archive send its objects as they are, so --anonymise cannot be. Leave one of them out."
+        )
+    anonymiser = anonymiser_of(given)
     with _bar() as on_progress:
         report = fetch_csv(
             given.queryfile,
             source,
             to=given.to,
-            save=given.save or not (given.info or given.move),
+            save=given.save or anonymiser is not None or not (given.info or given.move),
             info=given.info,
             move=given.move,
             workers=given.workers,
             where=given.cluster or ("processes" if given.processes else "threads"),
             pace=pace,
             attempts=given.attempts,
+            anonymise=anonymiser,
             on_progress=on_progress,
         )
-    return _say(report, given.to, given.json)
+    if anonymiser is None:
+        return _say(report, given.to, given.json)
+    from ..batch.releasing import Released
+
+    assert isinstance(report, Released)
+    return _say_released(report, given.json)
 
 
 def _upload(given: argparse.Namespace, source: Archive, pace: Any) -> int:
     from ..batch import upload
 
-    if given.queryfile is not None or given.to is not None or given.save or given.info or given.move or given.dry_run:
+    done = (given.queryfile, given.to, given.anonymise)
+    if any(one is not None for one in done) or given.save or given.info or given.move or given.dry_run:
         raise ConfigError(
             "--upload sends a data set that is there. Leave out the query file and what is done with one."
         )
@@ -128,6 +144,44 @@ def _say(report: Report, folder: Path, as_json: bool) -> int:
     )
     if report.stopped:
         why = report.stopped.rstrip(".")
+        complain(Incomplete(f"{why}. Run the same command again to go on."))
+    return report.exit_code
+
+
+_NUMBERS = ("total", "done", "already", "failed", "waiting", "bytes", "stopped")
+
+
+def _say_released(report: Released, as_json: bool) -> int:
+    """What came of a run that was anonymised; for machines only what names nobody."""
+    done = report.anonymised
+    if as_json:
+        audit = None if done is None else {**done.as_json(), "audit": done.audit}
+        fetched = {name: getattr(report, name) for name in _NUMBERS}
+        say_json({**fetched, "output": report.output, "working": report.working, "anonymised": audit})
+        return report.exit_code
+    failed = [(row.key, row.error) for row in report.failures()]
+    if failed:
+        say_table(("series or row", "why it failed"), failed)
+    facts: dict[str, object] = {
+        "fetched": f"{report.done} ({report.already} of them before), {amount(report.bytes)}",
+        "failed": report.failed,
+        "not done": report.waiting,
+    }
+    if done is not None:
+        if done.held:
+            say_table(("why objects were held back", "files"), done.held.most_common())
+        facts["anonymised"] = f"{done.done} files ({done.already} of them before), {amount(done.bytes)}"
+        facts["not anonymised"] = done.failed + done.waiting + sum(done.held.values())
+        facts["text that looks like a name"] = done.warnings
+        facts["output"] = report.output
+    facts["reports"] = ", ".join(map(str, filter(None, (report.working / "report.html", done and done.audit))))
+    say_facts(facts)
+    print(
+        f"The originals are in {on_one_line(report.working)}, which names patients. "
+        "Remove it when the result was checked."
+    )
+    if done is None or report.stopped:
+        why = report.stopped.rstrip(".") or "not every row was tried, so nothing was anonymised yet"
         complain(Incomplete(f"{why}. Run the same command again to go on."))
     return report.exit_code
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import kinds
 from ..archive import Archive, Images
-from ..errors import ConfigError, Incomplete
+from ..errors import ConfigError
+from .anonymising import add_anonymising, anonymiser_of, as_the_peer_wants, sent
 from .archives import add_archive, archive_of
 from .output import command, complain, for_machines, progress, say_facts, say_json, say_table
 from .uids import add_uids, uids_of
@@ -119,13 +120,15 @@ def add_send(commands: Any) -> None:
         "send",
         send,
         summary="send files, or folders of files, to an archive; or what a node of ours holds",
-        example="  qa-fetch send pacs plan.dcm images/\n  qa-fetch send pacs --node store/ --study 1.2.840.113619.2.1",
+        example="  qa-fetch send pacs plan.dcm images/\n  qa-fetch send pacs --node store/ --study 1.2.840.113619.2.1\n"
+        "  qa-fetch send trial cohort/ --anonymise trial17.key --profile research-rt",
     )
     add_archive(made)
     paths = made.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a DICOM file, or a folder of them")
     paths.required = False  # with "*" argparse would take none as soon as an option stands before them
     add_uids(made, "out of the node of --node: ")
     made.add_argument("--commit", action="store_true", help="have the archive vouch for them (storage commitment)")
+    add_anonymising(made, "send the objects anonymised instead,")
     for_machines(made)
 
 
@@ -148,17 +151,14 @@ def send(given: argparse.Namespace) -> int:
     paths = [*(given.paths or ()), *_of_the_node(given)]
     if not paths:
         raise ConfigError("say what to send: files or folders, or with --node what that node holds, by UID.")
-    try:
-        outcome = archive.send(paths, commit=given.commit)
-    except Incomplete as error:
-        outcome = getattr(error, "outcome", [])
-        if not given.json:
-            failed = [sent for sent in outcome if sent.problem]
-            say_table(("not sent", "why"), [(sent.path, sent.problem) for sent in failed])
-            complain(error)
-            return 1
+    anonymiser = anonymiser_of(given) or as_the_peer_wants(given.archive, given.node)
+    outcome, errors = sent(archive, paths, given.commit, anonymiser)
     if given.json:
-        say_json([vars(sent) for sent in outcome])
+        say_json([vars(one) for one in outcome])
+    elif errors:
+        say_table(("not sent", "why"), [(one.path, one.problem) for one in outcome if one.problem])
+        for error in errors:
+            complain(error)
     else:
         print(f"{len(outcome)} sent to {archive.name}" + (", which commits to them" if given.commit else ""))
-    return 1 if any(sent.problem for sent in outcome) else 0
+    return 1 if errors else 0

@@ -112,6 +112,8 @@ def _options(given: argparse.Namespace) -> NodeOptions:
     peers = dict(map(_peer, given.peer))
     if given.folder is not None or (given.data is None and here.is_file()):
         options = load(given.folder if given.folder is not None else here)
+        for title in options.peers.keys() & peers.keys():  # only where it is has another answer now
+            peers[title] = replace(options.peers[title], host=peers[title].host, port=peers[title].port)
         options = replace(options, **flags, peers={**options.peers, **peers})
     elif given.data is not None:
         from ..node.options import is_loopback

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, Incomplete
+from ..errors import ConfigError
+from .anonymising import as_the_peer_wants, sent
 from .archives import as_the_node, key, plain_row, say_rows
 from .output import amount, command, complain, for_machines, moment, progress, say_json, say_table
 
@@ -171,17 +172,16 @@ def _send(given: argparse.Namespace, options: NodeOptions) -> int:
 
     where, fields = as_the_node(given.send, given.node)
     archive = Archive(where, **fields)
-    try:
-        outcome = archive.send(own.named(options, given.uid))
-    except Incomplete as error:
-        outcome = getattr(error, "outcome", [])
-        if not given.json:
+    anonymiser = as_the_peer_wants(given.send, given.node)
+    outcome, errors = sent(archive, own.named(options, given.uid), anonymiser=anonymiser)
+    if not given.json:
+        for error in errors:
             complain(error)
     if given.json:
-        say_json([vars(sent) for sent in outcome])
+        say_json([vars(one) for one in outcome])
     else:
-        print(f"{sum(not sent.problem for sent in outcome)} of {len(outcome)} sent to {archive.name}")
-    return 1 if any(sent.problem for sent in outcome) else 0
+        print(f"{sum(not one.problem for one in outcome)} of {len(outcome)} sent to {archive.name}")
+    return 1 if errors or any(one.problem for one in outcome) else 0
 
 
 def add_database(commands: Any) -> None:

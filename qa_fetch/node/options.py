@@ -6,14 +6,16 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Callable, ClassVar, Optional, TypeVar
+from typing import Any, Callable, ClassVar, Optional, TypeVar, Union
 
 from ..config.options import AE_TITLE, FILE, FOLDER, HOST, SECONDS, Option, converted, one_of, shown
 from ..config.values import as_above_zero, as_ae_title, as_flag, as_host, as_names, as_number, as_path, as_port, as_text
 from ..errors import ConfigError
+from .anonymising import check_peer
 
 SERVICES = ("echo", "store", "find", "move", "get", "commit")
 ROOTS = ("patient", "study")
+PROFILES = ("basic", "research-rt")  # of the anonymiser
 
 _Made = TypeVar("_Made", bound="_Table")
 
@@ -58,6 +60,10 @@ def _pdu_kilobytes(value: Any) -> int:
 
 def _network(value: Any) -> str:
     return str(ipaddress.ip_network(as_text(value), strict=False))
+
+
+def _profile(value: Any) -> Union[str, Path]:
+    return str(value) if value in PROFILES else as_path(value)
 
 
 def _setting(expected: str, convert: Callable[[Any], Any], default: Any = ...) -> Any:
@@ -146,6 +152,9 @@ class Peer(_Table):
         What it may ask for, out of ``SERVICES``.
     tls
         Whether what is sent to it is encrypted.
+    anonymise, anonymise_profile
+        The file of a key, and a profile: it gets every object anonymised by them, by C-MOVE and by C-GET. It may not
+        query, and unless ``services`` says so it asks for nothing; where it may, it has to name what it wants.
     """
 
     _title: ClassVar[str] = "peers"
@@ -155,6 +164,13 @@ class Peer(_Table):
     source: str = _setting("an IP address or a network such as 10.0.0.0/24", _network, "")
     services: tuple[str, ...] = _setting(_SOME_SERVICES, _some_of(*SERVICES), SERVICES)
     tls: bool = _setting(_FLAG, as_flag, False)
+    anonymise: Optional[Path] = _setting(FILE, as_path, None)
+    anonymise_profile: Union[str, Path] = _setting(f"{', '.join(PROFILES)} or {FILE}", _profile, "basic")
+
+    def __post_init__(self) -> None:
+        if self.anonymise is not None and self.services is SERVICES:  # nothing was said
+            object.__setattr__(self, "services", ("echo", "store", "commit"))
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -317,6 +333,7 @@ class NodeOptions(_Table):
             converted(Option(AE_TITLE, as_ae_title), title, f"peers.{title}", "the node's options", None)
             if peer.port is not None and not peer.host:
                 raise ConfigError(f"the node's options: peers.{title} has a port but no host. Add it.")
+            check_peer(title, peer, self)
 
 
 def is_loopback(host: str) -> bool:

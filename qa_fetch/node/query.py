@@ -67,6 +67,11 @@ class Query:
         """C-MOVE and C-GET name what they want; without the level's unique key they would mean everything."""
         self._require((UNIQUE[self.level],), wildcards=False)
 
+    def require_only_unique_keys(self) -> None:
+        """Who may not know whose the objects are may not find out by whether anything fits a name either."""
+        if any(element.keyword not in UNIQUE.values() for element in self.wanted):
+            raise BadIdentifier("its caller gets anonymised objects, and may name them only by unique keys")
+
     def _require(self, keywords: Any, *, wildcards: bool = True) -> None:
         for keyword in keywords:
             element = self._by_keyword.get(keyword)

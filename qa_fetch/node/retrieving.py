@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import Callable
 
 from pydicom.dataset import Dataset
@@ -15,24 +16,46 @@ SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00
 _ALL_FAILED, _SOME_FAILED = 0xA702, 0xB000
 _WARNINGS = frozenset((0x0001, 0x0107, 0x0116))
 _LARGEST = 0xFFFF  # number that a response has room for
+_SILENCE = 5.0  # seconds without an answer after which some callers think that nobody is there
 
 
 class Retrieval:
-    """One C-MOVE or C-GET on its way."""
+    """One C-MOVE or C-GET on its way.
 
-    def __init__(self, asked: Asked, rows: Sequence[Stored]) -> None:
+    Parameters
+    ----------
+    asked
+        What was asked for, and who is answered.
+    rows
+        The objects.
+    name
+        What an object is called to who asks.
+    """
+
+    def __init__(self, asked: Asked, rows: Sequence[Stored], name: Callable[[str], str] = str) -> None:
         self.completed = self.warnings = 0
         self.failed: list[str] = []
         self._asked = asked
         self._rows = rows
+        self._name = name
 
     @property
     def total(self) -> int:
         """How many objects are asked for."""
         return len(self._rows)
 
-    def run(self, send: Callable[[Stored], int]) -> int:
-        """Send all, unless the caller cancels; the final status, which the caller has been told."""
+    def run(self, send: Callable[[Stored], int], before: Iterable[object] = ()) -> int:
+        """Send all, unless the caller cancels; the final status, which the caller has been told.
+
+        What has to be done ``before`` the first is sent is done step by step.
+        """
+        told = time.monotonic()
+        for _ in before:
+            if self._asked.cancelled:
+                return self._end(CANCELLED)
+            if time.monotonic() - told > _SILENCE:
+                self._asked.answer(PENDING, counts=self._counts(remaining=True))
+                told = time.monotonic()
         for row in self._rows:
             if self._asked.cancelled:
                 return self._end(CANCELLED)
@@ -65,6 +88,6 @@ class Retrieval:
         failed = None
         if status != SUCCESS:
             failed = Dataset()
-            failed.FailedSOPInstanceUIDList = self.failed
+            failed.FailedSOPInstanceUIDList = [self._name(uid) for uid in self.failed]
         self._asked.answer(status, failed, self._counts(remaining=status == CANCELLED))
         return status

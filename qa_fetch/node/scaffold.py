@@ -84,11 +84,20 @@ _LISTED = f"""\
 # source       the address or network its calls come from, such as "10.0.0.0/24"; without it, its host
 # services     what it may ask for, out of {", ".join(SERVICES)}; without it, everything
 # tls          whether what is sent to it is encrypted
+# anonymise    the file of a key (qa-fetch anonymise makes one): it gets every object anonymised by it. It cannot query,
+#              and asks for objects only where its services say "move" or "get"; strangers must not "find" or "get"
+# anonymise_profile   how: basic (without it), research-rt, or the TOML file of a profile
 #
 # [LINAC1]
 # host = "10.0.0.5"
 # port = 104
 # services = ["echo", "store"]
+#
+# [TRIAL17]
+# host = "10.0.0.9"
+# port = 104
+# anonymise = "trial17.key"
+# anonymise_profile = "research-rt"
 """
 
 

@@ -15,14 +15,15 @@ from ..backends.storage import fitting, outgoing_contexts
 from ..backends.wire import Association, Context, Element, Kind, Lost, Message, Rejected, Source, Violation
 from ..backends.wire.command import RESPONSE
 from ..budget import Budget
-from ..errors import BadArchive
+from ..errors import BadArchive, QAFetchError
+from .anonymising import Flight
 from .calling import Caller
 from .options import Peer
 from .search import Stored
 
 LOG = logging.getLogger("qa_fetch.node")
 
-_NO_RESOURCES, _NO_CONTEXT, _UNKNOWN_OBJECT = 0xA700, 0x0122, 0x0112
+_NO_RESOURCES, _NO_CONTEXT, _UNKNOWN_OBJECT, _NOT_ALLOWED = 0xA700, 0x0122, 0x0112, 0x0124
 _KINDS_AT_A_TIME = 60  # an association has room for 128 contexts, and a kind may need two
 _SMALL = 1 << 16  # bytes of a file that is read faster than it is mapped
 _STORING = 60.0  # seconds for it to take one object
@@ -49,6 +50,8 @@ class Sender:
         What every request says beside what it stores.
     hear
         Takes what else the other side sends.
+    flight
+        By which objects are anonymised on their way; without it they go as they are.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class Sender:
         path: Callable[[str], Path],
         more: Mapping[Element, Union[int, str]],
         hear: Callable[[Message], None] = _no_other,
+        flight: Optional[Flight] = None,
     ) -> None:
         self._association = association
         self._numbers = {(context.abstract, context.syntaxes[0]): number for number, context in contexts.items()}
         self._path = path
         self._more = more
         self._hear = hear
+        self._flight = flight
         self._unfit: set[_Kind] = set()
 
     def send(self, row: Stored) -> int:
@@ -74,14 +79,30 @@ class Sender:
         context, syntax = chosen
         try:
             with self._stored(row) as data:
+                instance = row.SOPInstanceUID
+                if self._flight is not None:
+                    passed = self._anonymised(self._flight, data, row.TransferSyntaxUID)
+                    if passed is None:
+                        return _NOT_ALLOWED
+                    instance, data = passed
                 if syntax != row.TransferSyntaxUID:
                     data = memoryview(part10.transcode(data, row.TransferSyntaxUID, syntax))
-                return self._store(row, context, data)
+                return self._store(row.SOPClassUID, instance, context, data)
         except OSError as error:
             LOG.error("an object cannot be sent: its file is unreadable (%s)", type(error).__name__)
         except BadArchive as error:
             LOG.error("an object cannot be sent: %s", error)
         return _UNKNOWN_OBJECT
+
+    @staticmethod
+    def _anonymised(flight: Flight, data: memoryview, syntax: str) -> Optional[tuple[str, memoryview]]:
+        """What an object is called and holds for its receiver; None where it is not passed on."""
+        try:
+            done = flight.rewritten(data, syntax)
+        except QAFetchError as error:
+            LOG.warning("an object is not passed on: %s", error)
+            return None
+        return done.sop_instance, memoryview(done.dataset)
 
     @contextlib.contextmanager
     def _stored(self, row: Stored) -> Iterator[memoryview]:
@@ -98,13 +119,13 @@ class Sender:
             else:
                 yield _checked(part10.split(whole, "its file"), row)
 
-    def _store(self, row: Stored, context: int, data: Source) -> int:
+    def _store(self, sop_class: str, instance: str, context: int, data: Source) -> int:
         number = self._association.next_number()
         request: dict[Element, Union[int, str]] = {
-            Element.AffectedSOPClassUID: row.SOPClassUID,
+            Element.AffectedSOPClassUID: sop_class,
             Element.CommandField: Kind.C_STORE,
             Element.MessageID: number,
-            Element.AffectedSOPInstanceUID: row.SOPInstanceUID,
+            Element.AffectedSOPInstanceUID: instance,
             **self._more,
         }
         self._association.send(context, request, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Callable, Optional, Union
 from weakref import WeakKeyDictionary
@@ -16,6 +17,7 @@ from ..backends.storage import is_storage
 from ..backends.wire import Association, Element, Kind, Message, Violation
 from ..errors import BadArchive
 from . import index
+from .anonymising import Anonymising, Flight
 from .asking import Asked
 from .calling import Caller
 from .commitment import Committer
@@ -45,6 +47,7 @@ class Services:
         self._objects = objects
         self._white_list = WhiteList(options)
         self._searcher = Searcher(options.ae_title, objects.path, objects.extra)
+        self._anonymising = Anonymising(options)
         self._destinations: set[Destination] = set()
         self._storing: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._caller = Caller(options)
@@ -167,16 +170,19 @@ class Services:
             Element.MoveOriginatorApplicationEntityTitle: association.calling,
             Element.MoveOriginatorMessageID: asked.number,
         }
+        flight = self._anonymising.flight(asked.destination)
         destination = Destination(
             self._caller,
             asked.destination,
             peer,
             rows,
-            lambda opened: Sender(opened, opened.contexts, self._objects.path, more),
+            lambda opened: Sender(opened, opened.contexts, self._objects.path, more, flight=flight),
         )
         self._destinations.add(destination)
         try:
-            _retrieve("C-MOVE", association, Retrieval(asked, rows), destination.send, asked.destination)
+            retrieval = self._retrieval(association, asked, rows)
+            before = self._before(flight, rows)
+            _retrieve("C-MOVE", association, retrieval, destination.send, before, asked.destination)
         finally:
             self._destinations.discard(destination)
             destination.close()
@@ -193,14 +199,26 @@ class Services:
             if association.roles.get(context.abstract, _REQUESTOR)[1]
         }
         more = {Element.Priority: asked.priority}
-        sender = Sender(association, taking, self._objects.path, more, asked.hear)
-        _retrieve("C-GET", association, Retrieval(asked, rows), sender.send)
+        flight = self._anonymising.flight(association.calling)
+        sender = Sender(association, taking, self._objects.path, more, asked.hear, flight)
+        retrieval = self._retrieval(association, asked, rows)
+        _retrieve("C-GET", association, retrieval, sender.send, self._before(flight, rows))
+
+    def _retrieval(self, association: Association, asked: Asked, rows: Sequence[Stored]) -> Retrieval:
+        """The sub-operations of a request; who gets anonymised objects hears of them by their new names."""
+        caller = self._anonymising.flight(association.calling)
+        return Retrieval(asked, rows) if caller is None else Retrieval(asked, rows, caller.uid)
+
+    def _before(self, flight: Optional[Flight], rows: Sequence[Stored]) -> Iterable[object]:
+        return () if flight is None else flight.learnt(rows, self._objects.path)
 
     def _rows(self, association: Association, asked: Asked, service: str) -> Union[list[Stored], int]:
         """The objects asked for, or the status that says why there are none."""
         try:
             query = self._query(asked)
             query.require_own_key()
+            if self._anonymising.flight(association.calling) is not None:
+                query.require_only_unique_keys()
             return self._searcher.objects(query)
         except (BadIdentifier, *_TROUBLE) as error:
             return _failed(service, association, error)
@@ -230,11 +248,16 @@ def _too_late(association: Association, message: Message) -> None:
 
 
 def _retrieve(
-    service: str, association: Association, retrieval: Retrieval, send: Callable[[Stored], int], destination: str = ""
+    service: str,
+    association: Association,
+    retrieval: Retrieval,
+    send: Callable[[Stored], int],
+    before: Iterable[object],
+    destination: str = "",
 ) -> None:
     caller = association.calling.strip()
     with JOBS.listed(Job(service, caller, association.peer, destination or caller, retrieval)):
-        status = retrieval.run(send)
+        status = retrieval.run(send, before)
     sent, failed = retrieval.completed, len(retrieval.failed)
     LOG.info("%s from %s: 0x%04X, %d sent, %d failed", service, _caller(association), status, sent, failed)
 

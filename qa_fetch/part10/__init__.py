@@ -14,7 +14,7 @@ from .uids import (
     clean_uid,
     file_stem,
 )
-from .walking import Buffer, Element, Identity, check, check_beginning, elements, inflated, items, walk
+from .walking import Buffer, Element, Identity, check, check_beginning, deflated, elements, inflated, items, walk
 
 __all__ = [
     "DEFLATED",
@@ -31,6 +31,7 @@ __all__ = [
     "check_beginning",
     "clean_uid",
     "decode",
+    "deflated",
     "elements",
     "encode",
     "file_meta",

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Optional, Union
 from ..errors import BadArchive
 from .files import file_meta
 from .uids import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLEMENTATION_NAME, IMPLEMENTATION_UID, IMPLICIT_LITTLE
-from .walking import Buffer, walk
+from .walking import Buffer, deflated, walk
 
 _WORDS = frozenset(("OW", "OF", "OL", "OD", "OV"))  # values of more than a byte that pydicom keeps as bytes
 # What pydicom lets through when bytes are not what they claim to be; damaged files raise any of them.
@@ -80,11 +80,7 @@ def encode(dataset: Any, transfer_syntax: str) -> bytes:
     finally:
         _put_encoding(dataset, before)
     encoded: bytes = buffer.getvalue()
-    if transfer_syntax != DEFLATED:
-        return encoded
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    packed = packer.compress(encoded) + packer.flush()
-    return packed + b"\0" * (len(packed) % 2)
+    return deflated(encoded) if transfer_syntax == DEFLATED else encoded
 
 
 def decode(data: bytes, transfer_syntax: str) -> Any:

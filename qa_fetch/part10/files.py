@@ -12,8 +12,9 @@ from mmap import ACCESS_READ, mmap
 from typing import BinaryIO
 
 from ..errors import BadArchive
+from .encoding import EXPLICIT_LITTLE_ENCODING, Broken
 from .uids import DEFLATED, IMPLEMENTATION_NAME, IMPLEMENTATION_UID, clean_uid
-from .walking import EXPLICIT_LITTLE_ENCODING, Broken, Buffer, Identity, Walker, check
+from .walking import Buffer, Identity, Walker, check
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:

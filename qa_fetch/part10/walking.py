@@ -10,14 +10,22 @@ from mmap import mmap
 from typing import NamedTuple, Optional, Union
 
 from ..errors import BadArchive
-from .uids import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, clean_uid
+from .encoding import (
+    CUT_SHORT,
+    DEEPEST,
+    GARBLED,
+    IMPLICIT_LITTLE_ENCODING,
+    LONG_VRS,
+    TOO_DEEP,
+    UNDEFINED,
+    Broken,
+    Encoding,
+)
+from .uids import DEFLATED, clean_uid
 
 Buffer = Union[bytes, bytearray, memoryview, mmap]
 
-_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_UNDEFINED = 0xFFFFFFFF
 _LARGEST_UNPACKED = 1 << 30  # a few kB of deflated zeros can claim to be any size
-_DEEPEST = 64  # sequences nested deeper than this are an attack, not a treatment
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 
 
@@ -40,86 +48,57 @@ _IDENTITY_TAGS = {
 _IDENTITY_GROUPS = frozenset(group for group, _ in _IDENTITY_TAGS)
 
 
-class _Encoding(NamedTuple):
-    """How the elements of a transfer syntax are laid out."""
-
-    explicit: bool
-    tag: struct.Struct
-    short: struct.Struct
-    long: struct.Struct
-    head: struct.Struct
-
-    @classmethod
-    def of(cls, explicit: bool, order: str) -> _Encoding:
-        return cls(explicit, *(struct.Struct(order + layout) for layout in ("HH", "H", "L", "HH2sH")))
-
-
-_IMPLICIT_LITTLE = _Encoding.of(False, "<")
-EXPLICIT_LITTLE_ENCODING = _Encoding.of(True, "<")
-_EXPLICIT_BIG = _Encoding.of(True, ">")
-_ENCODINGS = {IMPLICIT_LITTLE: _IMPLICIT_LITTLE, EXPLICIT_BIG: _EXPLICIT_BIG}  # all others are explicit little endian
-
-
-class Broken(Exception):
-    """The walk cannot go on; the text says why and what to do."""
-
-
-_CUT_SHORT = "is cut short: it ends in the middle of an element. Fetch or export it again."
-_TOO_DEEP = f"nests sequences deeper than {_DEEPEST} levels. Leave it out, or export it again from its source."
-_GARBLED = "is garbled: something stands between the items of a sequence. Export it again from its source."
-
-
 class Walker:
     """Steps over the elements of an encoded data set without interpreting any value it does not need."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
 
-    def element(self, at: int, encoding: _Encoding) -> tuple[tuple[int, int], bytes, int, int]:
+    def element(self, at: int, encoding: Encoding) -> tuple[tuple[int, int], bytes, int, int]:
         """Tag, VR, where the value starts and how long it says it is."""
         try:
             group, number = encoding.tag.unpack_from(self.data, at)
             if group == 0xFFFE or not encoding.explicit:
                 return (group, number), b"", at + 8, encoding.long.unpack_from(self.data, at + 4)[0]
             vr = bytes(self.data[at + 4 : at + 6])
-            if vr in _LONG_VRS:
+            if vr in LONG_VRS:
                 return (group, number), vr, at + 12, encoding.long.unpack_from(self.data, at + 8)[0]
             return (group, number), vr, at + 8, encoding.short.unpack_from(self.data, at + 6)[0]
         except struct.error:
-            raise Broken(_CUT_SHORT) from None
+            raise Broken(CUT_SHORT) from None
 
-    def end_of(self, vr: bytes, start: int, length: int, encoding: _Encoding, depth: int = 0) -> int:
+    def end_of(self, vr: bytes, start: int, length: int, encoding: Encoding, depth: int = 0) -> int:
         """Where the element after this one begins."""
-        if length != _UNDEFINED:
+        if length != UNDEFINED:
             if start + length > len(self.data):
-                raise Broken(_CUT_SHORT)
+                raise Broken(CUT_SHORT)
             return start + length
-        if depth >= _DEEPEST:
-            raise Broken(_TOO_DEEP)
+        if depth >= DEEPEST:
+            raise Broken(TOO_DEEP)
         # An element of undefined length and VR UN holds implicit little-endian items (PS3.5 6.2.2).
-        return self._end_of_items(start, _IMPLICIT_LITTLE if vr == b"UN" else encoding, depth + 1)
+        return self._end_of_items(start, IMPLICIT_LITTLE_ENCODING if vr == b"UN" else encoding, depth + 1)
 
-    def _end_of_items(self, at: int, encoding: _Encoding, depth: int) -> int:
+    def _end_of_items(self, at: int, encoding: Encoding, depth: int) -> int:
         while True:
             tag, vr, start, length = self.element(at, encoding)
             if tag == _SEQUENCE_END:
                 return start
             if tag != _ITEM:
-                raise Broken(_GARBLED)
-            if length == _UNDEFINED:
+                raise Broken(GARBLED)
+            if length == UNDEFINED:
                 at = self._end_of_item(start, encoding, depth)
             else:
                 at = self.end_of(vr, start, length, encoding)
 
-    def item(self, start: int, length: int, encoding: _Encoding) -> tuple[int, int]:
+    def item(self, start: int, length: int, encoding: Encoding) -> tuple[int, int]:
         """Where what comes after an item begins, and where its own elements end."""
-        if length != _UNDEFINED:
+        if length != UNDEFINED:
             end = self.end_of(b"", start, length, encoding)
             return end, end
         after = self._end_of_item(start, encoding, 1)
         return after, after - 8  # its delimiter
 
-    def _end_of_item(self, at: int, encoding: _Encoding, depth: int) -> int:
+    def _end_of_item(self, at: int, encoding: Encoding, depth: int) -> int:
         while True:
             tag, vr, start, length = self.element(at, encoding)
             if tag == _ITEM_END:
@@ -132,7 +111,7 @@ def walk(data: Buffer, transfer_syntax: str, what: str) -> dict[str, str]:
     if transfer_syntax == DEFLATED:
         data = inflated(data)
     try:
-        return _identity(Walker(memoryview(data)), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING))
+        return _identity(Walker(memoryview(data)), Encoding.of(transfer_syntax))
     except Broken as broken:
         raise BadArchive(f"{what} {broken}") from None
 
@@ -153,7 +132,7 @@ def elements(data: Buffer, transfer_syntax: str) -> Iterator[Element]:
     Its values are not looked at: pixels are stepped over.
     """
     view = memoryview(data)
-    walker, encoding = Walker(view), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING)
+    walker, encoding = Walker(view), Encoding.of(transfer_syntax)
     explicit, head, long = encoding.explicit, encoding.head.unpack_from, encoding.long.unpack_from
     at, end = 0, len(view)
     try:
@@ -162,17 +141,17 @@ def elements(data: Buffer, transfer_syntax: str) -> Iterator[Element]:
             value = at + 8
             if not explicit or group == 0xFFFE:
                 vr, length = b"", long(view, at + 4)[0]
-            elif vr in _LONG_VRS:
+            elif vr in LONG_VRS:
                 value, length = at + 12, long(view, at + 8)[0]
             after = value + length
-            if length == _UNDEFINED:
+            if length == UNDEFINED:
                 after = walker.end_of(vr, value, length, encoding)
             elif after > end:
-                raise Broken(_CUT_SHORT)
+                raise Broken(CUT_SHORT)
             yield Element(group << 16 | number, vr, at, value, after)
             at = after
     except struct.error:
-        raise BadArchive(f"a data set {_CUT_SHORT}") from None
+        raise BadArchive(f"a data set {CUT_SHORT}") from None
     except Broken as broken:
         raise BadArchive(f"a data set {broken}") from None
 
@@ -180,7 +159,7 @@ def elements(data: Buffer, transfer_syntax: str) -> Iterator[Element]:
 def items(value: Buffer, transfer_syntax: str) -> Iterator[memoryview]:
     """The encoded items of a sequence's value, its delimiter included or not; BadArchive where it is garbled."""
     view = memoryview(value)
-    walker, encoding = Walker(view), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING)
+    walker, encoding = Walker(view), Encoding.of(transfer_syntax)
     at = 0
     try:
         while at < len(view):
@@ -188,7 +167,7 @@ def items(value: Buffer, transfer_syntax: str) -> Iterator[memoryview]:
             if tag == _SEQUENCE_END:
                 return
             if tag != _ITEM:
-                raise Broken(_GARBLED)
+                raise Broken(GARBLED)
             at, end = walker.item(start, length, encoding)
             yield view[start:end]
     except Broken as broken:
@@ -211,15 +190,13 @@ def check_beginning(beginning: Buffer, length: int, transfer_syntax: str) -> Opt
     if transfer_syntax == DEFLATED:
         return None
     try:
-        found = _identity(
-            Walker(memoryview(beginning)), _ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE_ENCODING), length
-        )
+        found = _identity(Walker(memoryview(beginning)), Encoding.of(transfer_syntax), length)
         return Identity(**found) if len(found) == len(_IDENTITY_TAGS) and all(found.values()) else None
     except Broken:
         return None
 
 
-def _identity(walker: Walker, encoding: _Encoding, length: Optional[int] = None) -> dict[str, str]:
+def _identity(walker: Walker, encoding: Encoding, length: Optional[int] = None) -> dict[str, str]:
     """The UIDs at the top level of a data set that is walked to its end.
 
     Every object that arrives comes this way, so the common case (a known length) is spelt out here instead of being
@@ -234,23 +211,23 @@ def _identity(walker: Walker, encoding: _Encoding, length: Optional[int] = None)
             group, number, vr, length = head(data, at)
             if explicit and group != 0xFFFE:
                 start = at + 8
-                if vr in _LONG_VRS:
+                if vr in LONG_VRS:
                     length = long(data, start)[0]
                     start += 4
             else:
                 length = long(data, at + 4)[0]
                 start, vr = at + 8, b""
             at = start + length
-            if length == _UNDEFINED:
+            if length == UNDEFINED:
                 at = walker.end_of(vr, start, length, encoding)
             elif at > end:
-                raise Broken(_CUT_SHORT)
+                raise Broken(CUT_SHORT)
             if group in _IDENTITY_GROUPS and (group, number) in _IDENTITY_TAGS:
                 if at > len(data):
-                    raise Broken(_CUT_SHORT)
+                    raise Broken(CUT_SHORT)
                 found[_IDENTITY_TAGS[group, number]] = clean_uid(bytes(data[start:at]).decode("ascii", "replace"))
     except struct.error:
-        raise Broken(_CUT_SHORT) from None
+        raise Broken(CUT_SHORT) from None
     return found
 
 
@@ -268,3 +245,10 @@ def inflated(data: Buffer) -> bytes:
     if not unpacker.eof:
         raise BadArchive("an object's deflated data cannot be unpacked. Fetch or export it again.")
     return unpacked
+
+
+def deflated(data: Buffer) -> bytes:
+    """An explicit little-endian data set packed, to an even length."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(data) + packer.flush()
+    return packed + b"\0" * (len(packed) % 2)

@@ -15,6 +15,7 @@ from peers.process import Missing
 from . import goals, machine
 from .batch import batch
 from .bench import Bench, opened
+from .bench_anonymise import anonymise
 from .bulk import bulk
 from .finding import find
 from .memory import memory
@@ -35,6 +36,7 @@ _SECTIONS = {
     "node": node,
     "batch": batch,
     "bulk": bulk,
+    "anonymise": anonymise,
     "memory": memory,
 }
 _LEGEND = """\

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from . import batch, bulk, newest, node, page, retrieving, sending
+from . import batch, bench_anonymise, bulk, newest, node, page, retrieving, sending
 from .race import Row
 
 _Key = tuple[str, str, str]
@@ -82,6 +82,7 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
     found.append(Goal("a page again: seconds per fetch", ("page", "again", page.OURS), 0.05))
     found.append(Goal("the ledger: seconds for 100,000 items", ("bulk", "ledger", bulk.LEDGER), 10))
     found.append(Goal("100,000 items: MB of growth", ("bulk", "memory", bulk.GROWTH), 16))
+    found += _anonymisers()
     for row in rows:
         if row.contestant == batch.PACSIFIER and not row.absent:
             key, other = (row.section, row.workload, batch.OURS[1]), (row.section, row.workload, row.contestant)
@@ -93,6 +94,19 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
         if row.section == "memory":
             key = (row.section, row.workload, row.contestant)
             found.append(Goal(f"{row.contestant} ({row.workload}): MB of growth", key, _FLAT))
+    return found
+
+
+def _anonymisers() -> list[Goal]:
+    found = []
+    for workload, least in ((bench_anonymise.SMALL, 1), (bench_anonymise.LARGE, 2)):
+        for peer in bench_anonymise.PEERS:
+            key, other = ("anonymise", workload, bench_anonymise.OURS), ("anonymise", workload, peer)
+            found.append(Goal(f"anonymise {workload}: {peer} / ours", key, least, other, faster=True))
+    one, two = (("anonymise", bench_anonymise.SCALE, name) for name in (bench_anonymise.OURS, bench_anonymise.TWO))
+    found.append(Goal("anonymise: one process / two", two, 1.8, one, faster=True))
+    grown = ("anonymise", bench_anonymise.GROWTH, bench_anonymise.GROWN)
+    found.append(Goal("anonymise, ten times the files: MB of growth", grown, 16))
     return found
 
 

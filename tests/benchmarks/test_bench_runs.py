@@ -24,6 +24,7 @@ _SECTIONS = {
     "page": 2,
     "batch": 4 * 5,
     "bulk": 2 + 1,
+    "anonymise": 2 * 5 + 2 + 1,
     "node store": 2 * 3,
     "node get": 2 * 3,
     "node move": 2 * 3,

@@ -100,7 +100,8 @@ def test_peers_come_from_the_white_list(tmp_path: Path) -> None:
     ("listed", "message"),
     [
         ("X = 1", "{list}: X is 1; expected a table [X]."),
-        ("[X]\nhosts = 1", "{list}: X.hosts is not a setting; expected one of host, port, source, services, tls. Did"),
+        ("[X]\nhosts = 1", "{list}: X.hosts is not a setting; expected one of host, port, source, services, tls, "
+            "anonymise, anonymise_profile. Did you mean host?"),
         ("[OWN]", "{list}: OWN is also a table [peers.OWN] of {node}. Keep one of them."),
         ("[X", "{list}: it is not valid TOML; "),
     ],

@@ -1,0 +1,187 @@
+"""What becomes of one value."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Callable, Final, Optional, Union
+
+from .charset import Charset
+from .dates import capped_age, is_over_89, moved_date, moved_moment
+from .dictionary import TEXT, TIMES
+from .keyed import Key
+from .profile import Profile
+from .table import Action
+from .text import Scrubber
+
+CHARACTER_SET, SOP_CLASS = 0x00080005, 0x00080016
+NAME, PATIENT_ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
+# What a list of character sets is made of, misspelt or not; anything else may be a name.
+_CHARACTER_SETS: Final = re.compile(rb"(ISO|IR|GBK?|UTF|2022|18030|[0-9]{1,3}(?![0-9])|[ _\\\0-])*\Z")
+_LATIN_1: Final = b"ISO_IR 100"  # as which text of unknown character sets is read
+_CLOCK: Final = re.compile(r"[0-9]{2}:?([0-9]{2}:?([0-9]{2}(\.[0-9]{1,6})?)?)?\Z")
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+_LONG_ENOUGH: Final = 6  # digits of an ID that is no measured value by chance
+
+_DUMMIES: Final[Mapping[bytes, bytes]] = {
+    b"AS": b"001Y",
+    b"DA": b"19000101",
+    b"DS": b"0",
+    b"DT": b"19000101000000",
+    b"IS": b"0",
+    b"TM": b"000000",
+    b"UR": b"urn:removed",
+    **dict.fromkeys((b"AT", b"FL", b"OF", b"OL", b"SL", b"UL"), bytes(4)),
+    **dict.fromkeys((b"FD", b"OD", b"OV", b"SV", b"UV"), bytes(8)),
+    **dict.fromkeys((b"OB", b"OW", b"SS", b"UN", b"US"), bytes(2)),
+}
+_DUMMY_TEXT: Final = b"REMOVED"
+
+
+class Gone:
+    """An element that is not there any more."""
+
+
+GONE: Final = Gone()
+New = Union[bytes, Gone, None]  # another value, no element, or as it was
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Everything of one patient that rewriting needs.
+
+    Parameters
+    ----------
+    code
+        What stands for PatientID and PatientName.
+    days
+        By how much dates move.
+    scrubber
+        What takes the patient's strings out of text.
+    """
+
+    code: str
+    days: int
+    scrubber: Scrubber
+
+
+@dataclass
+class Told:
+    """What was done to one object: how often each action met each attribute, and text that may need a look."""
+
+    actions: Counter[tuple[int, str]] = field(default_factory=Counter)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Values:
+    """Decides about the values of one object."""
+
+    def __init__(self, subject: Subject, key: Key, profile: Profile, study_date: str) -> None:
+        self.told = Told()
+        self._subject, self._key, self._profile = subject, key, profile
+        self._study_date = study_date
+        self._moves = profile.dates == "shift"
+
+    def new(self, action: Action, tag: int, vr: bytes, raw: bytes, charset: Charset, in_dummy: bool = False) -> New:
+        """What becomes of a value that is no sequence, and a note of it."""
+        if tag == CHARACTER_SET:
+            return None if _CHARACTER_SETS.match(raw) else _LATIN_1
+        done, new = self._decided(action, tag, vr, raw, charset, in_dummy)
+        if new is not None and new != raw:
+            self.told.actions[tag, done.name] += 1
+        return new
+
+    def _decided(
+        self, action: Action, tag: int, vr: bytes, raw: bytes, charset: Charset, in_dummy: bool
+    ) -> tuple[Action, New]:
+        """What is really done, which may be milder than what was asked for, and what comes of it."""
+        if action is Action.REPLACE:
+            return action, charset.encode(self._profile.replacements[tag])
+        if action is Action.REMOVE:
+            return action, GONE
+        if tag in (NAME, PATIENT_ID):
+            return Action.DUMMY, self._subject.code.encode("ascii")
+        if not raw:
+            return action, None  # of nothing there is nothing to clean; an empty attribute stays one
+        if action is Action.EMPTY:
+            return action, b""
+        if action is Action.UID:
+            return action, self._mapped(raw)
+        if action is Action.DUMMY or (in_dummy and vr in TEXT and vr != b"CS"):
+            return Action.DUMMY, self._mapped(raw) if vr == b"UI" else _DUMMIES.get(vr, _DUMMY_TEXT)
+        if action is Action.KEEP and vr in TIMES:
+            return action, None
+        return Action.CLEAN, self._cleaned(tag, vr, raw, charset)
+
+    def _cleaned(self, tag: int, vr: bytes, raw: bytes, charset: Charset) -> New:
+        """A value that stays, without what identifies in it."""
+        if vr in TEXT:
+            return self._text(tag, vr, raw, charset)
+        if vr in TIMES:
+            return self._time(tag, vr, raw)
+        if vr == b"AS":
+            return _each(raw, capped_age) or GONE
+        if vr == b"UI":
+            return self._mapped(raw) if self._subject.scrubber.in_bytes(raw) else None
+        if vr in (b"DS", b"IS"):
+            return self._number(raw)
+        return GONE if self._subject.scrubber.in_bytes(raw) else None
+
+    def _number(self, raw: bytes) -> New:
+        """A number in digits; what is none, or is the very ID of the patient, goes."""
+
+        def same(value: str) -> Optional[str]:
+            is_id = len(value) >= _LONG_ENOUGH and not self._subject.scrubber.text(value)
+            return value if _NUMBER.match(value) and not is_id else None
+
+        text = raw.decode("latin-1").rstrip(" \0")
+        changed = _each(raw, same)
+        return (
+            None
+            if [value.strip(" \0") for value in text.split("\\")] == changed.decode("ascii").split("\\")
+            else changed
+        )
+
+    def _text(self, tag: int, vr: bytes, raw: bytes, charset: Charset) -> New:
+        text, scrubber = charset.decode(raw, vr), self._subject.scrubber
+        if vr == b"CS":
+            cleaned = scrubber.coded(text)
+        elif vr == b"PN":
+            return None if text.strip(" \0") == self._subject.code else _DUMMY_TEXT
+        else:
+            cleaned = scrubber.text(text, strict=self._profile.dates != "keep", uid=self._key.uid)
+            if scrubber.looks_like_a_name(cleaned):
+                self.told.warnings.append((tag, cleaned))
+        if cleaned == text:
+            return None
+        return charset.encode(cleaned) if cleaned.strip() else _DUMMY_TEXT
+
+    def _time(self, tag: int, vr: bytes, raw: bytes) -> New:
+        if self._profile.dates == "keep":
+            return GONE if self._subject.scrubber.in_bytes(raw) else None
+        if not self._moves:
+            return _DUMMIES[vr]
+        if vr == b"TM":  # days move, hours stay
+            return (
+                None
+                if all(_CLOCK.match(one.strip(" \0")) for one in raw.decode("latin-1").split("\\") if one.strip(" \0"))
+                else b""
+            )
+        days = self._subject.days
+        if tag == _BIRTH_DATE and is_over_89(raw.decode("latin-1"), self._study_date):
+            return b""
+        if vr == b"DA":
+            return _each(raw, lambda value: moved_date(value, days))
+        return _each(raw, lambda value: moved_moment(value, days))
+
+    def _mapped(self, raw: bytes) -> New:
+        return _each(raw, self._key.uid)
+
+
+def _each(raw: bytes, change: Callable[[str], Optional[str]]) -> bytes:
+    """Each value of a multi-valued attribute changed; one that is not what it should be becomes empty."""
+    values = raw.decode("latin-1").rstrip(" \0").split("\\")
+    changed = [change(value.strip(" \0")) or "" if value.strip(" \0") else "" for value in values]
+    return "\\".join(changed).encode("ascii")
