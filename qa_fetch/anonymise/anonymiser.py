@@ -84,10 +84,10 @@ class Anonymiser:
         ids: Union[str, Path, None] = None,
     ) -> None:
         path = Path(key).absolute()
-        self.key = Key.load(path)
         self.profile = profile if isinstance(profile, Profile) else Profile.load(profile)
-        self.ids = Path(ids).absolute() if ids is not None else path.with_name(f"{path.stem}.ids")
         self._pixels = PixelPolicy.of(self.profile.pixels)
+        self.key = Key.load(path)  # a new one is not made before everything else is right
+        self.ids = Path(ids).absolute() if ids is not None else path.with_name(f"{path.stem}.ids")
         self.recipe = Recipe(
             path,
             self.profile,
@@ -194,6 +194,8 @@ def _write(path: Path, pieces: Iterable[part10.Buffer]) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     except FileExistsError:
         raise ConfigError(f"{path} is there already. Name another file.") from None
+    except FileNotFoundError:
+        raise ConfigError(f"{path.parent} is not a folder. Make it, or name another file.") from None
     with os.fdopen(descriptor, "wb", buffering=1 << 17) as file:
         file.writelines(pieces)
 

@@ -72,7 +72,7 @@ class Known:
             known = self._harvests.setdefault(learnt.patient, Harvest())
             if not learnt.harvest <= known:
                 known |= learnt.harvest
-                self._subjects.clear()
+                self._subjects.pop(self.owner(learnt.patient), None)
 
     def owner(self, patient: str) -> str:
         """Whose an object is; one that names nobody is of the patient of its study."""

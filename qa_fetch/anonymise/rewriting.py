@@ -31,6 +31,8 @@ _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _PIXEL_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV"))
 # The names of what is measured, and its units: without them a number in a report is none.
 _CONCEPTS = frozenset((0x0040A043, 0x004008EA))
+_NOBODY: tuple[str, Buffer] = ("", b"")
+_REMOVE = Action.REMOVE.name
 _LONGITUDINAL = {"shift": b"MODIFIED", "remove": b"REMOVED", "keep": b"UNMODIFIED"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _Parts = list[Buffer]
@@ -101,8 +103,10 @@ class Rewriter:
             raise BadArchive(f"a data set {CUT_SHORT}") from None
         except Broken as broken:
             raise BadArchive(f"a data set {broken}") from None
-        for tag in (NAME, PATIENT_ID):
-            self.told.actions[tag, Action.DUMMY.name] += 1
+        actions = self.told.actions
+        for tag in (NAME, PATIENT_ID):  # that the source's went first is no matter
+            actions[tag, Action.DUMMY.name] += 1
+            del actions[tag, _REMOVE]
         return parts
 
     def _whole(self, encoding: Encoding, top: Sequence[Element]) -> _Parts:
@@ -215,7 +219,7 @@ class Rewriter:
         return repeating or (Action.DUMMY if vr == b"PN" else Action.CLEAN)
 
     def _gone(self, tag: int) -> _Parts:
-        self.told.actions[tag, Action.REMOVE.name] += 1
+        self.told.actions[tag, _REMOVE] += 1
         return []
 
     def _replaced_pixels(self, tag: int, vr: bytes, encoding: Encoding) -> Optional[_Parts]:
@@ -313,7 +317,7 @@ class Rewriter:
                 name = bytes(self._view[value:after]).decode("latin-1").strip(" \0")
                 creators[number] = (name, self._view[at:after])
             else:
-                creator = creators.get(number >> 8, ("", b""))[0]
+                creator = creators.get(number >> 8, _NOBODY)[0]
                 after, new = self._private(creator, at, tag, vr, value, length, place)
                 kept += new
                 if new:

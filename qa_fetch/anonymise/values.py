@@ -40,6 +40,9 @@ _DUMMIES: Final[Mapping[bytes, bytes]] = {
 _DUMMY_TEXT: Final = b"REMOVED"
 
 
+_UTF_8: Final = Charset.of(b"ISO_IR 192")
+
+
 class Gone:
     """An element that is not there any more."""
 
@@ -154,9 +157,17 @@ class Values:
             cleaned = scrubber.text(text, strict=self._profile.dates != "keep", uid=self._key.uid)
             if scrubber.looks_like_a_name(cleaned):
                 self.told.warnings.append((tag, cleaned))
-        if cleaned == text:
+        if cleaned != text:
+            return charset.encode(cleaned) if cleaned.strip() else _DUMMY_TEXT
+        return None if raw.isascii() or charset is _UTF_8 else self._misdeclared(tag, vr, raw)
+
+    def _misdeclared(self, tag: int, vr: bytes, raw: bytes) -> New:
+        """Text that is UTF-8, whatever its character set says: some systems write it so, and every reader shows it."""
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError:
             return None
-        return charset.encode(cleaned) if cleaned.strip() else _DUMMY_TEXT
+        return self._text(tag, vr, raw, _UTF_8)
 
     def _time(self, tag: int, vr: bytes, raw: bytes) -> New:
         if self._profile.dates == "keep":

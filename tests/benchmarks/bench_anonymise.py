@@ -49,7 +49,7 @@ def anonymise(bench: Bench) -> None:
         Contestant(name, _ours(bench, source, workers), warm=_ours(bench, warm, workers))
         for name, workers in ((OURS, 1), (TWO, 2))
     ]
-    bench.race("anonymise", SCALE, _says(source), both, (OURS,), runs=min(3, bench.runs))
+    bench.race("anonymise", SCALE, _says(source), both, (OURS,), runs=min(2, bench.runs))
     bench.race("anonymise", GROWTH, "growth of the peak", [_growth(bench, many)], (), runs=1, unit="MB")
 
 

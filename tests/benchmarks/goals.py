@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -82,7 +82,7 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
     found.append(Goal("a page again: seconds per fetch", ("page", "again", page.OURS), 0.05))
     found.append(Goal("the ledger: seconds for 100,000 items", ("bulk", "ledger", bulk.LEDGER), 10))
     found.append(Goal("100,000 items: MB of growth", ("bulk", "memory", bulk.GROWTH), 16))
-    found += _anonymisers()
+    found += _anonymisers({row.contestant for row in rows if not row.absent})
     for row in rows:
         if row.contestant == batch.PACSIFIER and not row.absent:
             key, other = (row.section, row.workload, batch.OURS[1]), (row.section, row.workload, row.contestant)
@@ -97,10 +97,10 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
     return found
 
 
-def _anonymisers() -> list[Goal]:
+def _anonymisers(present: Set[str]) -> list[Goal]:
     found = []
     for workload, least in ((bench_anonymise.SMALL, 1), (bench_anonymise.LARGE, 2)):
-        for peer in bench_anonymise.PEERS:
+        for peer in sorted(present.intersection(bench_anonymise.PEERS)):
             key, other = ("anonymise", workload, bench_anonymise.OURS), ("anonymise", workload, peer)
             found.append(Goal(f"anonymise {workload}: {peer} / ours", key, least, other, faster=True))
     one, two = (("anonymise", bench_anonymise.SCALE, name) for name in (bench_anonymise.OURS, bench_anonymise.TWO))
