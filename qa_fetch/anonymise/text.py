@@ -66,6 +66,14 @@ class Scrubber:
         )
 
     @cached_property
+    def long_numbers(self) -> tuple[bytes, ...]:
+        """The harvested numbers that no measured value is by chance, as digits."""
+        found = {"".join(words(number)).lstrip("0") for number in self._ids}
+        return tuple(
+            number.encode("ascii") for number in found if number.isascii() and number.isdigit() and len(number) > 5
+        )
+
+    @cached_property
     def _tiny(self) -> frozenset[str]:
         """Numbers too short to be looked for inside text."""
         return frozenset(filter(None, map(tiny, self._ids)))

@@ -22,7 +22,9 @@ NAME, PATIENT_ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 _CHARACTER_SETS: Final = re.compile(rb"(ISO|IR|GBK?|UTF|2022|18030|[0-9]{1,3}(?![0-9])|[ _\\\0-])*\Z")
 _LATIN_1: Final = b"ISO_IR 100"  # as which text of unknown character sets is read
 _CLOCK: Final = re.compile(r"[0-9]{2}:?([0-9]{2}:?([0-9]{2}(\.[0-9]{1,6})?)?)?\Z")
-_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+_NUMBERS: Final = re.compile(rb"(?:[ ]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ ]*(?:\\|\0?\Z))*\Z")
+_SIGNS_OF_NUMBERS: Final = b"0123456789+-.eE \\\0"
+_FEW: Final = 64  # bytes
 _LONG_ENOUGH: Final = 6  # digits of an ID that is no measured value by chance
 
 _DUMMIES: Final[Mapping[bytes, bytes]] = {
@@ -115,7 +117,7 @@ class Values:
         if action is Action.DUMMY or (in_dummy and vr in TEXT and vr != b"CS"):
             return Action.DUMMY, self._mapped(raw) if vr == b"UI" else _DUMMIES.get(vr, _DUMMY_TEXT)
         if action is Action.KEEP and vr in TIMES:
-            return action, None
+            return action, self._as_it_was(vr, raw)
         return Action.CLEAN, self._cleaned(tag, vr, raw, charset)
 
     def _cleaned(self, tag: int, vr: bytes, raw: bytes, charset: Charset) -> New:
@@ -133,19 +135,18 @@ class Values:
         return GONE if self._subject.scrubber.in_bytes(raw) else None
 
     def _number(self, raw: bytes) -> New:
-        """A number in digits; what is none, or is the very ID of the patient, goes."""
+        """Numbers in digits: what is none, or is the very ID of the patient, goes."""
+        is_suspicious = any(number in raw for number in self._subject.scrubber.long_numbers)
+        if not is_suspicious and (len(raw) <= _FEW or not raw.translate(None, _SIGNS_OF_NUMBERS)):
+            if len(raw) > _FEW or _NUMBERS.match(raw):  # a contour has thousands, which are not looked at one by one
+                return None
 
         def same(value: str) -> Optional[str]:
             is_id = len(value) >= _LONG_ENOUGH and not self._subject.scrubber.text(value)
-            return value if _NUMBER.match(value) and not is_id else None
+            return value if _NUMBERS.match(value.encode("latin-1")) and not is_id else None
 
-        text = raw.decode("latin-1").rstrip(" \0")
         changed = _each(raw, same)
-        return (
-            None
-            if [value.strip(" \0") for value in text.split("\\")] == changed.decode("ascii").split("\\")
-            else changed
-        )
+        return None if changed.split(b"\\") == [one.strip(b" \0") for one in raw.split(b"\\")] else changed
 
     def _text(self, tag: int, vr: bytes, raw: bytes, charset: Charset) -> New:
         text, scrubber = charset.decode(raw, vr), self._subject.scrubber
@@ -171,21 +172,21 @@ class Values:
 
     def _time(self, tag: int, vr: bytes, raw: bytes) -> New:
         if self._profile.dates == "keep":
-            return GONE if self._subject.scrubber.in_bytes(raw) else None
+            return self._as_it_was(vr, raw)
         if not self._moves:
             return _DUMMIES[vr]
         if vr == b"TM":  # days move, hours stay
-            return (
-                None
-                if all(_CLOCK.match(one.strip(" \0")) for one in raw.decode("latin-1").split("\\") if one.strip(" \0"))
-                else b""
-            )
+            return None if _are_times(vr, raw) else b""
         days = self._subject.days
         if tag == _BIRTH_DATE and is_over_89(raw.decode("latin-1"), self._study_date):
             return b""
         if vr == b"DA":
             return _each(raw, lambda value: moved_date(value, days))
         return _each(raw, lambda value: moved_moment(value, days))
+
+    def _as_it_was(self, vr: bytes, raw: bytes) -> New:
+        """A date or time that is kept; what is none, and holds a name, goes."""
+        return GONE if not _are_times(vr, raw) and self._subject.scrubber.in_bytes(raw) else None
 
     def _mapped(self, raw: bytes) -> New:
         return _each(raw, self._key.uid)
@@ -196,3 +197,9 @@ def _each(raw: bytes, change: Callable[[str], Optional[str]]) -> bytes:
     values = raw.decode("latin-1").rstrip(" \0").split("\\")
     changed = [change(value.strip(" \0")) or "" if value.strip(" \0") else "" for value in values]
     return "\\".join(changed).encode("ascii")
+
+
+def _are_times(vr: bytes, raw: bytes) -> bool:
+    """Whether each value is what its VR says."""
+    values = (one.strip(" \0") for one in raw.decode("latin-1").split("\\"))
+    return all(_CLOCK.match(one) if vr == b"TM" else moved_moment(one, 0) for one in values if one)

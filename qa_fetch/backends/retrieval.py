@@ -65,6 +65,10 @@ class Retrieval:
                 problem = error
                 if budget.spent:
                     break
+            except Refused:
+                # A way that broke can be gone again; that another one was never set up is not what happened.
+                if not isinstance(problem, ConnectionFailed):
+                    raise
         if problem is not None:
             raise problem
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from .. import part10
 from ..archive import Archive, Images
@@ -17,6 +19,7 @@ from .info import write_info
 
 PATIENCE = 900.0  # seconds: nobody waits in front of a page, and a large series must get through
 SHELF = ".shelf"
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,15 @@ def bring(job: Job, payload: Mapping[str, Any]) -> Done:
     place, archive = Path(job.folder, payload["folder"]), job.archive.again(budget=PATIENCE)
     detail: dict[str, Any] = {}
     size = 0
-    if job.move:
-        objects = payload["instances"]
-        wanted: dict[str, Any] = {"series": payload["series"]} if objects is None else {"instance": objects}
-        detail["objects"] = len(archive.move(job.move, **wanted))
-    elif job.save:
-        size, detail["objects"] = _save(archive, payload, place)
-    if job.info:
-        detail["info"] = write_info(place, payload["facts"]).name
+    with _full_disk_in_words(job.folder):
+        if job.move:
+            objects = payload["instances"]
+            wanted: dict[str, Any] = {"series": payload["series"]} if objects is None else {"instance": objects}
+            detail["objects"] = len(archive.move(job.move, **wanted))
+        elif job.save:
+            size, detail["objects"] = _save(archive, payload, place)
+        if job.info:
+            detail["info"] = write_info(place, payload["facts"]).name
     return Done(size, detail)
 
 
@@ -65,6 +69,33 @@ def is_there(job: Job, payload: Mapping[str, Any], detail: Mapping[str, Any]) ->
     place = Path(job.folder, payload["folder"])
     described = not job.info or place.with_name(f"{place.name}.csv").is_file()
     return described and (not job.save or len(list(place.glob("*.dcm"))) == detail["objects"])
+
+
+@contextlib.contextmanager
+def _full_disk_in_words(folder: str) -> Iterator[None]:
+    """The shelf would advise another shelf, which a batch does not have: its own lies in the output folder."""
+    try:
+        yield
+    except (OSError, Incomplete) as error:
+        if not _means_full(error):
+            raise
+        raise Incomplete(
+            f"the disk of {folder} is full, so nothing of this series was put there. "
+            "Free space there and run again: what is done stays done.",
+            retriable=False,
+        ) from error
+
+
+def _means_full(error: Optional[BaseException]) -> bool:
+    """Whether it began with a disk that is full; an error that is raised anew may be its own cause."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        seen.append(error)
+        cause = error.__cause__
+        error = error.__context__ if cause is None or cause in seen else cause
+    return False
 
 
 def _save(archive: Archive, payload: Mapping[str, Any], place: Path) -> tuple[int, int]:
@@ -94,13 +125,17 @@ def _put(images: Images, place: Path) -> int:
     building = place.with_name(f".{place.name}.part")
     if building.is_dir():
         shutil.rmtree(building)  # of a run that was killed; nobody else works here, which the ledger's lock sees to
-    building.mkdir()
-    for name, file in names.items():
-        _link(file, building / name)
-    if place.is_dir():
-        _replaceable(place, names)
-        shutil.rmtree(place)
-    building.replace(place)
+    try:
+        building.mkdir()
+        for name, file in names.items():
+            _link(file, building / name)
+        if place.is_dir():
+            _replaceable(place, names)
+            shutil.rmtree(place)
+        building.replace(place)
+    finally:
+        if building.is_dir():
+            shutil.rmtree(building)  # a full disk needs the room
     return size
 
 

@@ -33,7 +33,7 @@ _ACQUIRED = datetime(2025, 11, 3, 17, 5)
 
 def anonymise(bench: Bench) -> None:
     """Small files and large structure sets beside the peers, one process beside two, and memory."""
-    slices, structures, many, most, rows = (6, 2, 20, 24, 64) if bench.quick else (200, 4, 2000, 6000, 512)
+    slices, structures, many, most, rows = (6, 2, 20, 24, 64) if bench.quick else (200, 4, 2000, 12000, 512)
     small = _scans(bench.folder("anonymise-ct-"), slices, rows)
     large = _structures(bench.folder("anonymise-struct-"), structures, 20 if bench.quick else 1000)
     warm = _scans(bench.folder("anonymise-warm-"), 2, 8)
