@@ -120,9 +120,11 @@ def _check(source: Path, folder: Path) -> None:
 
 
 def _scans(folder: Path, count: int, rows: int) -> Path:
-    """A CT of so many slices."""
-    series = course.new_series("BENCH-4711", "anonymise")
-    for number in range(1, count + 1):
+    """So many slices of a CT, at most 2,000 of them in one series."""
+    for before in range(count):
+        if before % 2000 == 0:
+            series = course.new_series("BENCH-4711", f"anonymise {before}")
+        number = before % 2000 + 1
         made = course.ct_slice(series, _ACQUIRED, number, rows=2)
         made.InstitutionName, made.OperatorsName = "Inselspital", "Kowalska^Anna"
         course.write(enlarged(made, rows, str(number)), folder)
