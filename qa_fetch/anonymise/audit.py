@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Optional, TextIO
+from typing import Any, Optional
 
 from ..bulk import DONE, FAILED, Row
-from ..bulk.report import cell
-from ..errors import Incomplete
-from ..shelf.disk import flush_folder, make_folder, write_text
+from ..bulk.report import cell, written
+from ..shelf.disk import write_text
 from .dictionary import name_of
 from .sources import paths
 
+_written = partial(written, encoding="utf-8", advice="Free space there and run again.")
 _COLUMNS = ("source", "became", "file or reason")
 
 
@@ -142,26 +140,3 @@ def write_reports(
 def _readable(text: str) -> str:
     """A name that may hold bytes which are no letters."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-@contextlib.contextmanager
-def _written(target: Path) -> Iterator[TextIO]:
-    """A file that has its name only when it is whole, for its owner only."""
-    temporary = ""
-    try:
-        make_folder(target.parent)
-        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-        flush_folder(target.parent)
-    except OSError as error:
-        raise Incomplete(
-            f"the report {target} cannot be written ({error.strerror}). Free space there and run again.",
-            retriable=False,
-        ) from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from typing import Callable, Optional, Union
 
 from .. import part10
 from ..errors import ConfigError, NotFound, QAFetchError, Refused
-from ..part10 import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Buffer, Element
+from ..part10 import DEFLATED, Buffer, Element
+from ..part10.encoding import Encoding
 from ..shelf.disk import flush_folder, make_folder
 from .charset import Charset
 from .keyfolder import bare, locked, read_codes, read_offsets
@@ -173,7 +173,7 @@ def _tag_file(source: Path, target: Path, partial: Path, blocks: _Blocks) -> Non
             shutil.copymode(source, temporary)
         make_folder(target.parent)
         temporary.replace(target)
-    except BaseException:
+    except BaseException:  # an interrupt too: nobody else knows of the temporary file
         temporary.unlink(missing_ok=True)
         raise
     flush_folder(target.parent)
@@ -278,7 +278,4 @@ def _encoded(value: str, character_set: bytes) -> bytes:
 
 
 def _element(number: int, value: bytes, syntax: str) -> bytes:
-    value += b" " * (len(value) % 2)
-    if syntax == IMPLICIT_LITTLE:
-        return struct.pack("<HHL", _GROUP, number, len(value)) + value
-    return struct.pack(">HH2sH" if syntax == EXPLICIT_BIG else "<HH2sH", _GROUP, number, b"LO", len(value)) + value
+    return Encoding.of(syntax).element(_GROUP << 16 | number, b"LO", value)

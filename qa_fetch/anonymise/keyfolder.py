@@ -9,7 +9,6 @@ import contextlib
 import csv
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -17,6 +16,7 @@ from typing import Any, Optional, Union
 from ..budget import Budget
 from ..errors import ConfigError, Incomplete
 from ..locks import FileLock
+from ..part10 import plain
 from ..shelf.disk import make_folder, write_text
 
 MOST_DAYS = 36_525  # a century: nobody means more, and dates must stay dates
@@ -35,12 +35,6 @@ Entry = tuple[str, str, Any]  # where it stands, the patient or code, and what i
 def bare(patient_id: str) -> str:
     """A PatientID without the ``sub-`` of PACSMAN's folders, and without what pads it."""
     return patient_id.strip(" \0\t\r\n").removeprefix("sub-")
-
-
-def on_disk(patient_id: str) -> str:
-    """A bare PatientID as PACSMAN writes it into the name of a folder."""
-    letters = unicodedata.normalize("NFD", patient_id).encode("ascii", "ignore").decode("ascii")
-    return re.sub("[^0-9A-Za-z]+", "_", letters.replace(" ", ""))[:64]
 
 
 def fault_of(code: object, patient: str) -> str:
@@ -105,7 +99,7 @@ class Codes:
     def get(self, patient_id: str) -> Optional[str]:
         """The code of a patient, who may stand there as PACSMAN writes the name of a folder."""
         patient = bare(patient_id)
-        return self._codes.get(patient) or self._codes.get(on_disk(patient))
+        return self._codes.get(patient) or self._codes.get(plain(patient))
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Bare PatientIDs and their codes."""
@@ -126,7 +120,7 @@ class Offsets:
     def get(self, code: str, patient_id: str) -> Optional[int]:
         """The days of a patient; None where there are none."""
         patient = bare(patient_id)
-        names = [bare(code)] if self._only_codes else [bare(code), patient, on_disk(patient)]
+        names = [bare(code)] if self._only_codes else [bare(code), patient, plain(patient)]
         found = {self._days[name] for name in names if name in self._days}
         if len(found) > 1:
             raise ConfigError(

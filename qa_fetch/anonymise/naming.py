@@ -7,8 +7,8 @@ import re
 from typing import NamedTuple
 
 from .. import part10
+from ..part10 import plain
 from .charset import Charset
-from .keyfolder import on_disk as plain
 
 _LAST = 0x00200011
 _TAGS = {

@@ -259,8 +259,7 @@ class Rewriter:
             self.told.actions[tag, Action.DUMMY.name] += 1
         if parts is None:
             return after, None
-        size = UNDEFINED if length == UNDEFINED else sum(map(len, parts))
-        return after, [place.encoding.header(tag, vr, size), *parts]
+        return after, [place.encoding.header(tag, vr, _length(length, parts)), *parts]
 
     def _skipped(self, value: int, length: int, place: _Place) -> int:
         """Where a sequence ends of which nothing is kept; what is in it is not told."""

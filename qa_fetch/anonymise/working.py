@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bulk import Done
 from ..errors import BadArchive, QAFetchError
-from ..shelf.disk import make_folder
+from ..shelf.disk import is_full, make_folder
 from .claims import Claims, Settled
 from .dictionary import name_of
 from .harvest import Harvest
@@ -222,7 +221,7 @@ class _Handful:
 
 def said(error: OSError, path: Path) -> str:
     """What the operating system says about a file, as one line."""
-    if error.errno == errno.ENOSPC:
+    if is_full(error):
         return "the disk of the output is full. Free space there and run again: what is done stays done."
     why = error.strerror or type(error).__name__
     return f"{path.name} cannot be anonymised ({why}). Check its rights and the disk, then run again."

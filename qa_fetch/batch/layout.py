@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping
 
-_LONGEST = 64
+from ..part10 import plain
 
 
 class Layout:
@@ -39,15 +38,6 @@ def _free(name: str, owner: str, taken: dict[str, str]) -> str:
     marked = f"{name}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
     taken[marked.casefold()] = owner
     return marked
-
-
-def plain(text: str) -> str:
-    """A value of a peer as a part of a path, as PACSMAN writes it: no spaces, and ``_`` for what is no letter or digit.
-
-    Letters lose their accents; what begins with ``sub-`` or with a number is never a device of Windows.
-    """
-    letters = unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode("ascii")
-    return re.sub("[^0-9A-Za-z]+", "_", letters.replace(" ", ""))[:_LONGEST]
 
 
 def _moment(day: str, clock: str) -> str:

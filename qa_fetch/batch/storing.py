@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,11 +14,11 @@ from .. import part10
 from ..archive import Archive, Images
 from ..bulk import Done
 from ..errors import Incomplete, NotFound
+from ..shelf.disk import is_full
 from .info import write_info
 
 PATIENCE = 900.0  # seconds: nobody waits in front of a page, and a large series must get through
 SHELF = ".shelf"
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _means_full(error: Optional[BaseException]) -> bool:
     """Whether it began with a disk that is full; an error that is raised anew may be its own cause."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and is_full(error):
             return True
         seen.append(error)
         cause = error.__cause__

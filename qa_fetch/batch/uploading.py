@@ -12,7 +12,7 @@ from ..archive import Archive
 from ..bulk import Done, Item, Ledger, Pace, Report, run
 from ..bulk.progress import OnProgress
 from ..errors import NotFound
-from .layout import plain
+from ..part10 import plain
 from .storing import PATIENCE
 
 

@@ -22,6 +22,7 @@ from .ledger import rows_of
 from .report_page import page
 
 _COLUMNS = ("key", "state", "attempts", "error_class", "error", "bytes", "seconds", "worker", "detail")
+_ADVICE = "Free space there or give another folder; the ledger has everything that it would say."
 _LONGEST_CELL = 32_000  # letters; spreadsheets end a cell a little later
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -85,7 +86,7 @@ class Report:
         """Write ``report.csv``, ``report.json`` and ``report.html`` into a folder; gives their paths."""
         targets = [Path(folder) / f"report.{kind}" for kind in ("csv", "json", "html")]
         for target, fill in zip(targets, (self._as_csv, self._as_json, self._as_page)):
-            with _written(target, "utf-8-sig" if target.suffix == ".csv" else "utf-8") as file:
+            with written(target, "utf-8-sig" if target.suffix == ".csv" else "utf-8") as file:
                 fill(file)
         return targets
 
@@ -121,8 +122,16 @@ def cell(value: object) -> object:
 
 
 @contextlib.contextmanager
-def _written(target: Path, encoding: str) -> Iterator[TextIO]:
-    """A file that has its name only when it is whole, for its owner only."""
+def written(target: Path, encoding: str, advice: str = _ADVICE) -> Iterator[TextIO]:
+    """A file that has its name only when it is whole, for its owner only.
+
+    Parameters
+    ----------
+    target, encoding
+        The file, and how its letters are written.
+    advice
+        What to do where the disk does not take it.
+    """
     temporary = ""
     try:
         make_folder(target.parent)
@@ -135,9 +144,7 @@ def _written(target: Path, encoding: str) -> Iterator[TextIO]:
         flush_folder(target.parent)
     except OSError as error:
         raise Incomplete(
-            f"the report {target} cannot be written ({error.strerror}). "
-            "Free space there or give another folder; the ledger has everything that it would say.",
-            retriable=False,
+            f"the report {target} cannot be written ({error.strerror}). {advice}", retriable=False
         ) from error
     finally:
         if temporary:

@@ -13,6 +13,7 @@ from .uids import (
     IMPLICIT_LITTLE,
     clean_uid,
     file_stem,
+    plain,
 )
 from .walking import Buffer, Element, Identity, check, check_beginning, deflated, elements, inflated, items, walk
 
@@ -39,6 +40,7 @@ __all__ = [
     "inflated",
     "items",
     "opened",
+    "plain",
     "read",
     "split",
     "transcode",

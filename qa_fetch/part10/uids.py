@@ -1,9 +1,10 @@
-"""UIDs as they come from peers, and the names of files that hold them."""
+"""UIDs and other values as they come from peers, and as names of files and folders."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -13,6 +14,7 @@ EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 IMPLEMENTATION_UID = "2.25.8572683078037849131607500903248866208"
 IMPLEMENTATION_NAME = b"QA_FETCH"
 
+_LONGEST_PART = 64  # characters of a folder's name
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
 
 
@@ -26,3 +28,12 @@ def file_stem(uid: str) -> str:
     if len(uid) <= 64 and _UID.match(uid):
         return uid
     return "x-" + hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def plain(text: str) -> str:
+    """A value of a peer as a part of a path, as PACSMAN writes it: no spaces, and ``_`` for what is no letter or digit.
+
+    Letters lose their accents; what begins with ``sub-`` or with a number is never a device of Windows.
+    """
+    letters = unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode("ascii")
+    return re.sub("[^0-9A-Za-z]+", "_", letters.replace(" ", ""))[:_LONGEST_PART]

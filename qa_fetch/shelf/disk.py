@@ -18,6 +18,11 @@ from ..errors import Incomplete
 _FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a disk, or this user's share of it, is full."""
+    return error.errno in _FULL
+
+
 @contextlib.contextmanager
 def sentences(folder: Path, doing: str, missing: Sequence[str] = ()) -> Iterator[None]:
     """Turn what the operating system says about the shelf's disk into one line."""
@@ -29,7 +34,7 @@ def sentences(folder: Path, doing: str, missing: Sequence[str] = ()) -> Iterator
 
 def in_words(error: OSError, folder: Path, doing: str, missing: Sequence[str] = ()) -> Incomplete:
     """What the operating system says about the shelf's disk as one line."""
-    if error.errno in _FULL:
+    if is_full(error):
         text = (
             f"the disk of the shelf {folder} is full, so {doing} stopped and nothing half-written was kept. "
             "Free space there, run qa-fetch shelf prune, or set another [shelf] path."

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from qa_fetch.batch.info import COLUMNS, harmless, write_info
-from qa_fetch.batch.layout import Layout, plain
+from qa_fetch.batch.layout import Layout
+from qa_fetch.part10 import plain
 
 FACTS = {
     "PatientID": "123421",
