@@ -381,7 +381,7 @@ def test_send_accounts_for_every_file(run: Any, double: ScriptedArchive, course:
     assert [row for row in ran.rows if "note.txt" in row[0]] != []
     ran = run("send", "aria", "note.txt", "--json")
     problem = "note.txt is not a DICOM Part-10 file. Leave it out, or convert it first"
-    assert (ran.json, ran.code) == ([{"path": "note.txt", "problem": problem}], 1)
+    assert (ran.json, ran.code) == ([{"path": "note.txt", "problem": problem, "warning": ""}], 1)
     failed(run("send", "aria", "nowhere"), 1, "nowhere is not a file, so nothing was sent. Correct the path.")
 
 

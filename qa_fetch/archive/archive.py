@@ -63,7 +63,7 @@ class Archive:
         budget: Optional[float] = None,
         config: Union[str, Path, None] = None,
         on_progress: Optional[Progress] = None,
-        shelf: Optional[Path] = None,
+        shelf: Union[str, Path, None] = None,
         **fields: Any,
     ) -> None:
         loaded = Config.load(config)
@@ -76,7 +76,7 @@ class Archive:
         # A relative path means another folder in another working directory, and so another archive.
         address = [part.absolute() if isinstance(part, Path) else part for part in address]
         self._identity = [self.config.kind, *map(str, address)]
-        self._root: Path = shelf if shelf is not None else loaded.shelf("path").value
+        self._root: Path = Path(shelf).expanduser() if shelf is not None else loaded.shelf("path").value
         self._shelf = self._shelf_of(self._identity)
         self._settle_minutes: float = loaded.shelf("settle_minutes").value
         self._on_progress = on_progress
@@ -347,7 +347,7 @@ class Archive:
             seconds = max(self._seconds, len(files) * 2.0)
             outcome = self._all_of(backend.store(files, Budget(seconds)), "sent to")
             if commit and isinstance(backend, Committing):
-                outcome = self._all_of(backend.commit(files, Budget(seconds)), "committed to by")
+                self._all_of(backend.commit(files, Budget(seconds)), "committed to by")
         return outcome
 
     def _all_of(self, outcome: list[Sent], what: str) -> list[Sent]:

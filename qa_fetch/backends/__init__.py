@@ -36,10 +36,14 @@ def first_failure(steps: Sequence[Step]) -> str:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file that was sent; ``problem`` is empty when the archive has it."""
+    """What became of one file that was sent; ``problem`` is empty when the archive has it.
+
+    ``warning`` is what an archive says of an object that it took otherwise than it was sent.
+    """
 
     path: Path
     problem: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ _KINDS_AT_ONCE = 60  # an association has room for 128 contexts, and a kind may 
 _MAPPED = 1 << 25  # bytes of a file that are sent as if they were memory
 
 _COMMITTED_AT_ONCE = 1000
+_WARNINGS = (0x0107, 0x0116)  # beside 0xBxxx: it took the object, but left out or changed some of it
 _LOST_TOO_OFTEN = 3  # connections; an archive that breaks off so often takes nothing now
 
 _Kind = tuple[str, str]
@@ -42,23 +43,23 @@ class Sending:
 
     def run(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """What became of each file, in the order in which they were given."""
-        problems: dict[Path, str] = {}
+        outcome: dict[Path, Sent] = {}
         kinds: dict[_Kind, list[Path]] = {}
         for path in files:
             try:
                 with _opened(path) as outgoing:
                     kinds.setdefault((outgoing.sop_class, outgoing.transfer_syntax), []).append(path)
             except (BadArchive, OSError) as error:
-                problems[path] = _unreadable(path, error)
+                outcome[path] = Sent(path, _unreadable(path, error))
         listed = list(kinds)
         for start in range(0, len(listed), _KINDS_AT_ONCE):
             some = listed[start : start + _KINDS_AT_ONCE]
             paths = [path for kind in some for path in kinds[kind]]
-            problems.update(self._send(Purpose((VERIFICATION,), sending=tuple(outgoing_contexts(some))), paths, budget))
-        return [Sent(path, problems[path]) for path in files]
+            outcome.update(self._send(Purpose((VERIFICATION,), sending=tuple(outgoing_contexts(some))), paths, budget))
+        return [outcome[path] for path in files]
 
-    def _send(self, purpose: Purpose, paths: Sequence[Path], budget: Budget) -> dict[Path, str]:
-        problems: dict[Path, str] = {}
+    def _send(self, purpose: Purpose, paths: Sequence[Path], budget: Budget) -> dict[Path, Sent]:
+        outcome: dict[Path, Sent] = {}
         lost: list[str] = []
         self._connections.open(purpose, budget)  # an archive that wants no association at all is named at once
         waiting = deque(paths)
@@ -66,25 +67,28 @@ class Sending:
         while waiting and len(lost) < _LOST_TOO_OFTEN and not budget.spent:
             path = waiting.popleft()
             try:
-                problems[path] = self._connections.run(purpose, budget, partial(self._store, path, budget))
+                outcome[path] = self._connections.run(purpose, budget, partial(self._store, path, budget))
             except (ConnectionFailed, Refused) as error:
                 lost.append(error.message.rstrip("."))
                 waiting.append(path)  # the last to be tried again: the archive may not be able to live with it
         late = f"it was not sent, because {budget} were over"
-        return {path: problems.get(path, lost[-1] if lost else late) for path in paths}
+        return {path: outcome.get(path) or Sent(path, lost[-1] if lost else late) for path in paths}
 
-    def _store(self, path: Path, budget: Budget, link: Link) -> str:
-        """Send one file; what went wrong with it, if anything did."""
+    def _store(self, path: Path, budget: Budget, link: Link) -> Sent:
+        """Send one file; what became of it."""
         try:
             with _opened(path) as outgoing:
                 status = link.store(outgoing, budget)
         except (BadArchive, OSError) as error:
-            return _unreadable(path, error)
+            return Sent(path, _unreadable(path, error))
         if status is None:
-            return f"{self._archive.name} does not accept objects of this class in this transfer syntax"
-        if status == 0x0000 or status & 0xF000 == 0xB000:
-            return ""
-        return self._says.refusal("C-STORE", status).message.rstrip(".")
+            return Sent(path, f"{self._archive.name} does not accept objects of this class in this transfer syntax")
+        if status == 0x0000:
+            return Sent(path)
+        says = self._says.refusal("C-STORE", status).message.rstrip(".")
+        if status & 0xF000 == 0xB000 or status in _WARNINGS:
+            return Sent(path, warning=says)
+        return Sent(path, says)
 
     def commit(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Ask the archive to vouch for files that it was sent; what it says of each."""

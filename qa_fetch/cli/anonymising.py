@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Union
 
 from ..errors import ConfigError, Incomplete
-from .output import on_one_line
+from .output import on_one_line, say_table
 
 if TYPE_CHECKING:
     from ..anonymise import Anonymiser
@@ -92,12 +93,19 @@ def sent(
     files = files_of(paths)
     with anonymised(anonymiser, files) as passed:
         outcome, errors = _sent(archive, passed.files, commit) if passed.files else ([], [])
-    outcome = [Sent(passed.sources.get(one.path, one.path), one.problem) for one in outcome]
+    outcome = [replace(one, path=passed.sources.get(one.path, one.path)) for one in outcome]
     held = [Sent(path, problem.rstrip(".")) for path, problem in passed.problems]
     if held:
         many = f"{len(held)} of {len(files)} files were not anonymised, so they were not sent"
         errors = [Incomplete(f"{many}; the first: {held[0].problem}.", retriable=False), *errors]
     return [*outcome, *held], errors
+
+
+def say_warnings(outcome: Sequence[Sent]) -> None:
+    """A table of the objects that the archive took otherwise than they were sent."""
+    rows = [(one.path, one.warning) for one in outcome if one.warning]
+    if rows:
+        say_table(("sent with a warning", "what the archive says"), rows)
 
 
 def _sent(archive: Archive, paths: Sequence[Path], commit: bool) -> tuple[list[Sent], list[Incomplete]]:

@@ -9,7 +9,7 @@ from typing import Any
 from .. import kinds
 from ..archive import Archive, Images
 from ..errors import ConfigError
-from .anonymising import add_anonymising, anonymiser_of, as_the_peer_wants, sent
+from .anonymising import add_anonymising, anonymiser_of, as_the_peer_wants, say_warnings, sent
 from .archives import add_archive, archive_of
 from .output import command, complain, for_machines, progress, say_facts, say_json, say_table
 from .uids import add_uids, uids_of
@@ -161,4 +161,6 @@ def send(given: argparse.Namespace) -> int:
             complain(error)
     else:
         print(f"{len(outcome)} sent to {archive.name}" + (", which commits to them" if given.commit else ""))
+    if not given.json:
+        say_warnings(outcome)
     return 1 if errors else 0

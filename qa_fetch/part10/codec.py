@@ -15,6 +15,7 @@ from .uids import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLEMENTATION_NAME, 
 from .walking import Buffer, deflated, walk
 
 _WORDS = frozenset(("OW", "OF", "OL", "OD", "OV"))  # values of more than a byte that pydicom keeps as bytes
+_TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))  # what is in the object's character set
 # What pydicom lets through when bytes are not what they claim to be; damaged files raise any of them.
 _PYDICOM_RAISES = (
     ArithmeticError,
@@ -101,8 +102,7 @@ def transcode(dataset: Buffer, transfer_syntax: str, to: str) -> bytes:
 
     decoded = read(BytesIO(file_meta("1.2", "1.2", transfer_syntax) + dataset))
     try:
-        for element in decoded.iterall():
-            str(element.VR)  # reads the value, which pydicom else copies as it stands
+        _read_values(decoded)
         return encode(decoded, to)
     except (BytesLengthException, *_PYDICOM_RAISES) as error:
         raise BadArchive(
@@ -110,12 +110,40 @@ def transcode(dataset: Buffer, transfer_syntax: str, to: str) -> bytes:
         ) from error
 
 
+class _AsItCame(bytes):
+    """Text that pydicom writes without having read it."""
+
+    def encode(self, encodings: Sequence[str]) -> bytes:
+        """What pydicom asks of a PersonName."""
+        return bytes(self)
+
+
+def _read_values(dataset: Any) -> None:
+    """Have pydicom read the values, which it else copies as they stand in another encoding, but not the text.
+
+    Text that does not fit the character set that the object declares would be read as U+FFFD, and written so.
+    """
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+    from pydicom.dataelem import DataElement, RawDataElement
+
+    for tag in list(dataset.keys()):
+        raw = dataset.get_item(tag)
+        vr = raw.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "")
+        if vr in _TEXT and isinstance(raw, RawDataElement) and raw.value:
+            dataset[tag] = DataElement(tag, vr, _AsItCame(raw.value), already_converted=True)
+            continue
+        element = dataset[tag]
+        if element.VR == "SQ":
+            for item in element.value:
+                _read_values(item)
+
+
 def _refuse_to_swap(dataset: Any, transfer_syntax: str) -> None:
     """pydicom rewrites numbers in another byte order, but copies words of pixels as they are: silently other values."""
     encoding = getattr(dataset, "original_encoding", None) or (None, getattr(dataset, "read_little_endian", None))
     if encoding[1] is None or encoding[1] == (transfer_syntax != EXPLICIT_BIG):
         return
-    if any(element.VR in _WORDS and element.value for element in dataset):
+    if any(element.VR in _WORDS and element.value for element in dataset.iterall()):
         raise BadArchive(
             "an object's pixels cannot be turned from one byte order into the other. "
             "Convert the file to Explicit VR Little Endian first (DCMTK: dcmconv +te)."

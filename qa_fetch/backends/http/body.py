@@ -33,6 +33,7 @@ class Body:
         self._first = True
         self.ended = self._left == 0 and not self._chunked
         self.announced = None if self._chunked else response.length
+        self.count = 0
 
     @property
     def delimited(self) -> bool:
@@ -57,6 +58,7 @@ class Body:
         if self._left is not None:
             self._left -= count
             self.ended = not self._chunked and not self._left
+        self.count += count
         return count
 
     def read(self, limit: int, too_large: Callable[[], QAFetchError]) -> bytes:

@@ -15,6 +15,7 @@ from ...config import ArchiveConfig
 from ...errors import BadArchive, ConnectionFailed, QAFetchError, Refused
 from ...errors.http import http_refusal
 from .body import Body
+from .coding import GZIP, PLAIN, Unzipped
 from .connection import Clock, Connection, Pool, pool, sentences
 from .login import authorization
 
@@ -42,11 +43,14 @@ class Upload:
 class Answer:
     """What an archive answered: its status and headers, and the body as it comes."""
 
-    def __init__(self, response: HTTPResponse, archive: ArchiveConfig, clock: Clock) -> None:
+    def __init__(self, response: HTTPResponse, archive: ArchiveConfig, clock: Clock, asked: str = PLAIN) -> None:
         self.status = response.status
         self.headers = response.headers
         self.body = Body(response, archive, clock)
         self._archive = archive
+        self._coding = str(self.headers.get("Content-Encoding") or PLAIN).strip().lower()
+        if self._coding == asked == GZIP:
+            self.body, self._coding = Unzipped(self.body, archive.name), PLAIN
 
     @property
     def content_type(self) -> str:
@@ -55,8 +59,7 @@ class Answer:
 
     def check_plain(self) -> None:
         """Refuse a body that is compressed although that was not asked for."""
-        coding = str(self.headers.get("Content-Encoding") or "identity").strip().lower()
-        if coding != "identity":
+        if self._coding != PLAIN:
             raise BadArchive(
                 f"{self._archive.name} compressed its answer although it was asked not to, so it is not used. "
                 "Switch compression off in the server or proxy before it."
@@ -137,6 +140,7 @@ class Client:
         accept: str = "application/json",
         upload: Optional[Upload] = None,
         fine: Sequence[int] = (200,),
+        coding: str = PLAIN,
     ) -> Iterator[Answer]:
         """One request; the answer is read inside the ``with`` block.
 
@@ -148,15 +152,17 @@ class Client:
             Below the archive's root, percent-encoded, with its query.
         fine
             Statuses that are no refusal.
+        coding
+            How the body may come; it is unpacked as it is read.
         """
         clock = Clock(budget, self.archive["timeout"])
-        headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "qa_fetch"}
+        headers = {"Accept": accept, "Accept-Encoding": coding, "User-Agent": "qa_fetch"}
         headers.update(authorization(self.archive, self._scheme))
         if upload is not None:
             headers.update({"Content-Type": upload.content_type, "Content-Length": str(upload.length)})
         with sentences(self.archive, clock):
             connection, response = self._exchange(method, self._root + path, headers, upload, clock)
-        answer = Answer(response, self.archive, clock)
+        answer = Answer(response, self.archive, clock, coding)
         reusable = False
         try:
             if answer.status not in fine:

@@ -22,30 +22,30 @@ _KEYWORDS = ("ReferencedSOPSequence", "FailedSOPSequence")
 
 def send(client: Client, files: Sequence[Path], budget: Budget) -> list[Sent]:
     """Send files; each is accounted for."""
-    problems: dict[Path, str] = {}
+    outcome: dict[Path, Sent] = {}
     found: list[File] = []
     for path in files:
         try:
             found.append(examine(path))
-            problems[path] = ""
+            outcome[path] = Sent(path)
         except BadArchive as error:
-            problems[path] = problem_of(error)
+            outcome[path] = Sent(path, problem_of(error))
         except OSError as error:
-            problems[path] = f"{path.name} cannot be read: {error.strerror}"
+            outcome[path] = Sent(path, f"{path.name} cannot be read: {error.strerror}")
     waiting, over = list(_batches(found)), ""
     while waiting:
         batch = waiting.pop(0)
         try:
-            said = {file.path: over for file in batch} if over else _send(client, batch, budget)
+            said = [Sent(file.path, over) for file in batch] if over else _send(client, batch, budget)
         except QAFetchError as error:
             if getattr(error, "status", None) == 413 and len(batch) > 1:
                 middle = len(batch) // 2
                 waiting[:0] = [batch[:middle], batch[middle:]]
                 continue
-            said = {file.path: problem_of(error) for file in batch}
+            said = [Sent(file.path, problem_of(error)) for file in batch]
             over = problem_of(error) if is_over(error) else ""
-        problems.update(said)
-    return [Sent(path, problem) for path, problem in problems.items()]
+        outcome.update((one.path, one) for one in said)
+    return list(outcome.values())
 
 
 def _batches(files: Sequence[File]) -> Iterator[list[File]]:
@@ -61,7 +61,7 @@ def _batches(files: Sequence[File]) -> Iterator[list[File]]:
         yield batch
 
 
-def _send(client: Client, batch: Sequence[File], budget: Budget) -> dict[Path, str]:
+def _send(client: Client, batch: Sequence[File], budget: Budget) -> list[Sent]:
     accept = "application/dicom+json"
     with client.request(
         "upload", "POST", "/studies", budget, accept=accept, upload=multipart(batch), fine=_TELLING
@@ -73,9 +73,9 @@ def _send(client: Client, batch: Sequence[File], budget: Budget) -> dict[Path, s
             said = _parsed(text)
         if not said and answer.status in (400, 409):
             raise http_refusal("upload", answer.status, archive=client.name)
-    stored = {_uid(item) for item in said.get("ReferencedSOPSequence", ())} if said else set()
+    stored = {_uid(item): item.get("WarningReason") for item in said.get("ReferencedSOPSequence", ())} if said else {}
     failed = {_uid(item): item.get("FailureReason") for item in said.get("FailedSOPSequence", ())} if said else {}
-    return {file.path: _problem(client.name, file, stored, failed) for file in batch}
+    return [_outcome(client.name, file, stored, failed) for file in batch]
 
 
 def _parsed(text: bytes) -> Any:
@@ -94,12 +94,17 @@ def _uid(item: Any) -> str:
     return clean_uid(item.get("ReferencedSOPInstanceUID") or "")
 
 
-def _problem(name: str, file: File, stored: set[str], failed: dict[str, Any]) -> str:
+def _outcome(name: str, file: File, stored: dict[str, Any], failed: dict[str, Any]) -> Sent:
     if file.instance in failed:
         reason = failed[file.instance]
         if not isinstance(reason, int):
-            return f"{name} refused {file.path.name} without a reason; its log may have one"
-        return problem_of(dimse_refusal("C-STORE", reason, archive=name, ae_title="this account", port=0))
+            return Sent(file.path, f"{name} refused {file.path.name} without a reason; its log may have one")
+        return Sent(file.path, _says(name, reason))
     if file.instance in stored:
-        return ""
-    return f"{name} did not say that it has stored {file.path.name}; its log may say why"
+        warning = stored[file.instance]
+        return Sent(file.path, warning=_says(name, warning) if isinstance(warning, int) else "")
+    return Sent(file.path, f"{name} did not say that it has stored {file.path.name}; its log may say why")
+
+
+def _says(name: str, reason: int) -> str:
+    return problem_of(dimse_refusal("C-STORE", reason, archive=name, ae_title="this account", port=0))
