@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional, Union
@@ -17,6 +16,7 @@ from ..errors import BadArchive, ConfigError, NotFound
 from ..shelf.disk import make_folder
 from .directory_file import Directory, file_id
 from .directory_records import DIRECTORY_CLASS, Described, describe
+from .layout import files_below
 
 
 @dataclass
@@ -55,7 +55,8 @@ def create_dicomdir(
     Parameters
     ----------
     source
-        A folder; all below it is looked at, also what lies outside of ``sub-*/ses-*``.
+        A folder; all below it is looked at, also what lies outside of ``sub-*/ses-*``, but not in folders whose names
+        begin with a dot: a batch keeps there what is not whole.
     to
         A folder that is absent or empty.
     on_progress
@@ -119,8 +120,8 @@ class _Copying:
 
     def all(self, on_progress: Optional[Callable[[int, int], None]]) -> Dicomdir:
         """Take what can be taken; BadArchive where two objects contradict each other."""
-        total = sum(1 for _ in _files(self._source)) if on_progress else 0
-        for done, path in enumerate(_files(self._source), 1):
+        total = sum(1 for _ in files_below(self._source)) if on_progress else 0
+        for done, path in enumerate(files_below(self._source), 1):
             if _is_object(path):
                 self._take(path, str(path.relative_to(self._source)))
             else:
@@ -162,12 +163,6 @@ class _Copying:
                 f"{first} and {name} differ under one SOP Instance UID. Remove the one that is wrong, then run again."
             )
         return first is not None
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for below, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(below) / name for name in sorted(names))
 
 
 def _same(path: Path, other: Path) -> bool:

@@ -1,10 +1,15 @@
-"""Where each series goes: ``sub-ID/ses-DATETIME/NNNNN-Description``, and no two series into one folder."""
+"""Where each series goes: ``sub-ID/ses-DATETIME/NNNNN-Description``, and no two series into one folder.
+
+What is not whole lies in folders whose names begin with a dot, so whoever reads a data set passes those by.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from ..part10 import plain
 
@@ -29,6 +34,20 @@ class Layout:
         number = plain(facts.get("SeriesNumber", "")).zfill(5)
         description = plain(facts.get("SeriesDescription", "")) or "No_series_description"
         return _free(f"{subject}/{session}/{number}-{description}", series, self._series)
+
+
+def series_of(root: Path) -> list[Path]:
+    """The folders of the series in a data set, in the order of their names."""
+    # Before Python 3.11 a pattern that ends with a slash finds files too, and a star finds names with a dot everywhere.
+    found = sorted(root.glob("sub-*/ses-*/*"))
+    return [place for place in found if not place.name.startswith(".") and place.is_dir()]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in the order of their names."""
+    for below, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(below) / name for name in sorted(names))
 
 
 def _free(name: str, owner: str, taken: dict[str, str]) -> str:

@@ -17,8 +17,8 @@ from typing import Any, Callable, Optional, Union
 from .. import part10
 from ..errors import BadArchive, ConfigError, NotFound, QAFetchError
 from ..shelf.disk import make_folder
+from .layout import series_of
 
-_SERIES = "sub-*/ses-*/*"
 _VOLUME = ".nii.gz"
 _LONGEST = 1800.0  # seconds for one series: thousands of frames take under a minute
 # What the program means by its exit codes; 8 says that some of a series was converted, which is not the series.
@@ -83,7 +83,7 @@ def convert_to_nifti(
         raise ConfigError(f"{source} is not a folder. Name the folder that holds the sub-* folders.")
     if source.resolve() in (target.resolve(), *target.resolve().parents):
         raise ConfigError(f"{target} lies within {source}, which is read. Name a folder outside of it.")
-    series = [path for path in sorted(source.glob(_SERIES)) if path.is_dir()]
+    series = series_of(source)
     if not series:
         raise NotFound(f"{source} has no series (sub-*/ses-*/*/). Name the folder that holds the sub-* folders.")
     converted, places = Converted(), _places(series, source, target)

@@ -93,6 +93,7 @@ class _Reading:
         self._value = lru_cache(maxsize=4096, typed=True)(value)  # days and modalities come again and again
         self._seen: dict[bytes, int] = {}
         self._new_ids: dict[bytes, tuple[str, int]] = {}
+        self._owners: dict[bytes, tuple[bytes, int]] = {}
         self._repeats: list[tuple[int, int]] = []
         self._unnamed: set[int] = set()
         self._header_wrong = self._last_names = False
@@ -251,7 +252,7 @@ class _Reading:
             self._wrong(number, line, f"column {position + 1}", text)
 
     def _agrees(self, row: Row) -> bool:
-        """Whether no row before gave the same patient another new ID."""
+        """Whether no row before gave the same patient another new ID, or another patient the same one."""
         if row.new_id is None:
             return True
         patient = row.keys.get("PatientID", "*")
@@ -260,7 +261,15 @@ class _Reading:
         other, first = self._new_ids.setdefault(subject, (row.new_id, row.number))
         if other != row.new_id:
             self._wrong(row.number, row.line, NEW_IDS, f"row {first} gives the same patient another one; keep one")
-        return other == row.new_id
+            return False
+        if not exact:
+            return True
+        # Letter case does not tell: folders are called after new IDs, and those of Windows do not know it.
+        owner, first = self._owners.setdefault(_digest([(NEW_IDS, row.new_id.casefold())]), (subject, row.number))
+        if owner != subject:
+            text = f"row {first} gives another patient the same one; give each patient one of its own"
+            self._wrong(row.number, row.line, NEW_IDS, text)
+        return owner == subject
 
     def _repeated(self, row: Row) -> bool:
         first = self._seen.setdefault(_digest([*row.keys.items(), (NEW_IDS, row.new_id or "")]), row.number)

@@ -109,10 +109,15 @@ class Release:
         )
 
 
+def identities(anonymiser: Anonymiser, new_ids: Mapping[str, str]) -> Identities:
+    """Who becomes whom by the codes that rows give to their patients; ConfigError where one cannot be a code."""
+    found = Identities(anonymiser.key, anonymiser.ids, new_ids=new_ids)
+    for patient in new_ids:
+        found.code(patient)
+    return found
+
+
 def _with(anonymiser: Anonymiser, new_ids: Mapping[str, str]) -> Anonymiser:
     """The same with these codes, which become those of its key's folder."""
-    identities = Identities(anonymiser.key, anonymiser.ids, new_ids=new_ids)
-    for patient in new_ids:
-        identities.code(patient)
-    identities.save()
+    identities(anonymiser, new_ids).save()
     return copy.copy(anonymiser)  # which reads them

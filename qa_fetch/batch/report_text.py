@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Callable, Optional, Union
 from .. import part10
 from ..errors import BadArchive, ConfigError, NotFound
 from ..shelf.disk import write_text
+from .layout import files_below
 from .rubbish import RUBBISH
 
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."
@@ -75,7 +75,7 @@ def reports(paths: Sequence[Union[str, Path]], *, with_patient: bool = False) ->
         if not path.exists():
             raise ConfigError(f"{path} is not there. Name files, or folders of files.")
     for path in named:
-        for file in _files(path) if path.is_dir() else (path,):
+        for file in filter(Path.is_file, files_below(path)) if path.is_dir() else (path,):
             yield _read(file, with_patient)
 
 
@@ -91,7 +91,8 @@ def write_reports(
     Parameters
     ----------
     paths
-        Files, or folders with all below them; what is no report is counted and left alone.
+        Files, or folders with all below them but what lies in folders whose names begin with a dot; what is no report
+        is counted and left alone.
     to
         The folder of the texts, made where it is absent; no other text there is overwritten.
     with_patient
@@ -129,12 +130,6 @@ def _write(report: Report, folder: Path, texts: Texts) -> None:
         if not target.exists():
             write_text(target, report.text)
         texts.written[report.path] = target
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for below, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (path for path in (Path(below) / name for name in sorted(names)) if path.is_file())
 
 
 def _read(path: Path, with_patient: bool) -> Report:

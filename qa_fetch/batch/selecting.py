@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -10,11 +9,9 @@ from typing import Any, Optional
 from .. import part10
 from ..archive import Archive
 from ..backends.levels import level_of
-from ..budget import Budget
 from ..errors import NotFound, QAFetchError
 from ..matching import matches, query
-
-_LONGEST_PAUSE = 60.0  # seconds
+from .turns import Turns
 
 # What the folders, the reports and the checks need of each series; the archive is asked to return it.
 SERIES_KEYWORDS = (
@@ -62,8 +59,10 @@ class Unanswered:
     problem: str
 
 
-def select(archive: Archive, rows: Iterable[Any], *, patience: float = 0.0) -> tuple[list[Chosen], list[Unanswered]]:
+def select(archive: Archive, rows: Iterable[Any], turns: Turns) -> tuple[list[Chosen], list[Unanswered]]:
     """What the archive has for each row, every series once; and the rows that it has nothing for.
+
+    Where the run is to end before every row was asked for, it is what there is until then.
 
     Parameters
     ----------
@@ -71,15 +70,16 @@ def select(archive: Archive, rows: Iterable[Any], *, patience: float = 0.0) -> t
         Who is asked.
     rows
         The rows of a query file.
-    patience
-        Seconds, in all, to wait for an archive that does not answer.
+    turns
+        When it may be asked.
     """
     found: dict[str, Chosen] = {}
     unanswered = []
-    budget = Budget(patience)
     for row in rows:
         try:
-            chosen = _patiently(archive, row, budget)
+            chosen = _patiently(archive, row, turns)
+            if chosen is None:
+                break
             if not chosen:
                 raise NotFound(f"{archive.name} has nothing that fits this row. Check its values.")
         except QAFetchError as error:
@@ -93,16 +93,17 @@ def select(archive: Archive, rows: Iterable[Any], *, patience: float = 0.0) -> t
     return list(found.values()), unanswered
 
 
-def _patiently(archive: Archive, row: Any, budget: Budget) -> list[Chosen]:
-    pause = 1.0
-    while True:
+def _patiently(archive: Archive, row: Any, turns: Turns) -> Optional[list[Chosen]]:
+    """What there is for a row, asked until there is an answer; None where the run is to end before."""
+    failures = 0
+    while turns.come():
         try:
             return _of_row(archive, row.keys, row.number)
         except QAFetchError as error:
-            if not error.retriable or budget.spent:
+            failures += 1
+            if not error.retriable or not turns.again(failures):
                 raise
-            time.sleep(budget.at_most(pause))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+    return None
 
 
 def _of_row(archive: Archive, keys: Mapping[str, Any], number: int) -> list[Chosen]:
@@ -116,9 +117,8 @@ def _of_row(archive: Archive, keys: Mapping[str, Any], number: int) -> list[Chos
     for series, group in answers.items():
         fitting = [answer for answer in group if _fits(archive, answer, wanted, series)]
         if fitting:
-            facts = {keyword: _text(fitting[0].get(keyword)) for keyword in SERIES_KEYWORDS}
             uids = [str(answer.get("SOPInstanceUID") or "") for answer in fitting] if level == "IMAGE" else None
-            chosen.append(Chosen(series, {key: text for key, text in facts.items() if text}, [number], uids))
+            chosen.append(Chosen(series, told(fitting[0], SERIES_KEYWORDS), [number], uids))
     return chosen
 
 
@@ -134,6 +134,12 @@ def _fits(archive: Archive, answer: Any, wanted: Any, series: str) -> bool:
         return False
     header = part10.read(archive.fetch(instance=uid).files[0], headers_only=True)
     return bool(matches(wanted, header, whole=True))
+
+
+def told(answer: Any, keywords: Iterable[str]) -> dict[str, str]:
+    """What an answer or a header says under these keywords, as text; what is empty is left out."""
+    texts = ((keyword, _text(answer.get(keyword))) for keyword in keywords)
+    return {keyword: text for keyword, text in texts if text}
 
 
 def _text(value: Any) -> str:

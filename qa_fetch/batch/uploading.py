@@ -13,6 +13,7 @@ from ..bulk import Done, Item, Ledger, Pace, Report, run
 from ..bulk.progress import OnProgress
 from ..errors import NotFound
 from ..part10 import plain
+from .layout import series_of
 from .storing import PATIENCE
 
 
@@ -58,13 +59,18 @@ def upload(
             on_progress=on_progress,
             cancelled=cancelled,
         )
-    report.write(root)
+    report.write(reports_of(root, source))
     return report
+
+
+def reports_of(folder: Path, archive: Archive) -> Path:
+    """Where the reports of an upload lie: not beside the data set, where those of the fetching are."""
+    return folder / "logs" / f"upload-{plain(archive.name)}"
 
 
 def _series_of(root: Path) -> Iterator[Item]:
     """Each series folder with what lies in it, so that one that has changed is sent again."""
-    for place in sorted(root.glob("sub-*/ses-*/*/")):
+    for place in series_of(root):
         files = [path for path in sorted(place.iterdir()) if path.is_file() and not path.name.startswith(".")]
         if files:
             described = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]

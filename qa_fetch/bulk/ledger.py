@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,12 +20,13 @@ from typing import Any, NamedTuple, Optional
 from ..budget import Budget
 from ..errors import BadArchive, ConfigError, Incomplete, QAFetchError
 from ..locks import FileLock
-from ..shelf.disk import make_folder
+from ..shelf.disk import is_full, make_folder
 from .attempt import Outcome
 from .items import DONE, FAILED, RUNNING, WAITING, Item, Row
 
 LOCK = ".qa_fetch.lock"
 _VERSION = 1
+_LEAST = 1 << 16  # bytes that SQLite needs beside a ledger to begin with
 _TABLES = """
 CREATE TABLE items (
     number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, run INTEGER NOT NULL,
@@ -279,15 +281,29 @@ def _storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def full_disk(folder: Path) -> Incomplete:
+    """What to say where a run cannot write down what came of it."""
+    return Incomplete(
+        f"the disk of {folder} is full, so the run stopped. Free space there and run again: "
+        "it goes on where it stopped.",
+        retriable=False,
+    )
+
+
+def _means_full(error: Exception, folder: Path) -> bool:
+    """Whether there is no room; of the files that it shares with others SQLite says only that they failed."""
+    if isinstance(error, OSError):
+        return is_full(error)
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    return "is full" in str(error) or (folder.is_dir() and shutil.disk_usage(folder).free < _LEAST)
+
+
 def _in_words(error: Exception, path: Path) -> QAFetchError:
     """What SQLite or the operating system says about the ledger, as one line."""
     said = str(error) if isinstance(error, sqlite3.Error) else getattr(error, "strerror", "") or type(error).__name__
-    if "full" in said or "No space" in said:
-        return Incomplete(
-            f"the disk of {path.parent} is full, so the run stopped. Free space there and run again: "
-            "it goes on where it stopped.",
-            retriable=False,
-        )
+    if _means_full(error, path.parent):
+        return full_disk(path.parent)
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return BadArchive(
             f"the ledger {path} is damaged ({said}). Move it away and run again: every item is then looked at anew."

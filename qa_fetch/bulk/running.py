@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Optional
+from typing import Optional, Union
 
 from ..errors import ConfigError
 from .attempt import Work
@@ -36,7 +36,7 @@ def run(
     intact: Optional[Intact] = None,
     title: str = "",
     on_progress: Optional[OnProgress] = None,
-    cancelled: Optional[threading.Event] = None,
+    cancelled: Union[threading.Event, Stop, None] = None,
 ) -> Report:
     """Do every item of a list that is not done yet.
 
@@ -72,7 +72,7 @@ def run(
     on_progress
         Gets a ``Progress`` a few times a second, and when the run waits or stops, which ``says`` why.
     cancelled
-        Set by whoever wants the run to stop.
+        Set by whoever wants the run to stop; or the ``Stop`` of the job that the run is a part of.
     """
     if attempts < 1:
         raise ConfigError(f"there cannot be {attempts} attempts at an item. Give at least 1.")

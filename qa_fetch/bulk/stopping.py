@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
-from typing import Optional
+from typing import Optional, Union
+
+from ..budget import Budget
+
+_TICK = 0.2  # seconds after which a caller's event is looked at
 
 
 class Stop:
     """Why nothing new begins any more, if so; inside it, Ctrl-C is the first reason, and a second one interrupts.
 
     Ctrl-C is taken over only in the main thread, and only where nobody else has done so.
+
+    Parameters
+    ----------
+    cancelled
+        The caller's event, or the ``Stop`` of the job that the run is a part of.
     """
 
-    def __init__(self, cancelled: Optional[threading.Event]) -> None:
+    def __init__(self, cancelled: Union[threading.Event, Stop, None]) -> None:
         self._cancelled = cancelled
         self._interrupted = False
         self._taken = False
@@ -27,11 +37,19 @@ class Stop:
             return self._said
         if self._interrupted:
             return "stopped with Ctrl-C"
+        if isinstance(self._cancelled, Stop):
+            return self._cancelled.why
         return "cancelled" if self._cancelled is not None and self._cancelled.is_set() else ""
 
     def because(self, reason: str) -> None:
         """Let the run end."""
         self._said = reason
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long, or until nothing new is to begin."""
+        budget = Budget(seconds)
+        while not self.why and not budget.spent:
+            time.sleep(budget.at_most(_TICK))
 
     def _interrupt(self, number: int, frame: Optional[FrameType]) -> None:
         if self._interrupted:

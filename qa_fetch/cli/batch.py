@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
@@ -66,20 +67,13 @@ def batch(given: argparse.Namespace) -> int:
     from ..batch import fetch_csv, look_up
 
     source, pace = _source(given), _pace(given)
+    _check(given)
     if given.upload is not None:
         return _upload(given, source, pace)
-    if given.queryfile is None:
-        raise ConfigError("name a query file, or a data set with --upload.")
     if given.dry_run:
-        return _say_plan(look_up(given.queryfile, source), given.json)
-    if given.to is None:
-        raise ConfigError("say where the data set goes: --to DIR.")
-    if given.cluster and given.processes:
-        raise ConfigError("--cluster and --processes are two ways to run it. Leave one of them out.")
-    if given.move and given.anonymise is not None:
-        raise ConfigError(
-            "--move has the archive send its objects as they are, so --anonymise cannot be. Leave one of them out."
-        )
+        with _bar() as on_progress:
+            plan = look_up(given.queryfile, source, pace=pace, on_progress=on_progress)
+        return _say_plan(plan, given.json)
     anonymiser = anonymiser_of(given)
     with _bar() as on_progress:
         report = fetch_csv(
@@ -104,14 +98,53 @@ def batch(given: argparse.Namespace) -> int:
     return _say_released(report, given.json)
 
 
-def _upload(given: argparse.Namespace, source: Archive, pace: Any) -> int:
-    from ..batch import upload
+def _check(given: argparse.Namespace) -> None:
+    """Refuse options that contradict each other, or would do nothing, before a key is made or anything is asked."""
+    if given.anonymise is None:
+        anonymiser_of(given)  # which refuses what says how without it, so that nothing leaves that should not
+    if given.upload is not None:
+        _check_upload(given)
+        return
+    if given.queryfile is None:
+        raise ConfigError("name a query file, or a data set with --upload.")
+    if given.cluster and given.processes:
+        raise ConfigError("--cluster and --processes are two ways to run it. Leave one of them out.")
+    if given.move and given.anonymise is not None:
+        raise ConfigError(
+            "--move has the archive send its objects as they are, so --anonymise cannot be. Leave one of them out."
+        )
+    if given.dry_run:
+        if given.anonymise is not None:
+            _check_anonymising(given)
+    elif given.to is None:
+        raise ConfigError("say where the data set goes: --to DIR.")
 
+
+def _check_upload(given: argparse.Namespace) -> None:
     done = (given.queryfile, given.to, given.anonymise)
     if any(one is not None for one in done) or given.save or given.info or given.move or given.dry_run:
         raise ConfigError(
             "--upload sends a data set that is there. Leave out the query file and what is done with one."
         )
+    for option, value in (("--cluster", given.cluster), ("--processes", given.processes)):
+        if value:
+            raise ConfigError(f"--upload sends with threads of this machine. Leave out {option}.")
+
+
+def _check_anonymising(given: argparse.Namespace) -> None:
+    """Say in a dry run what is wrong with how it is anonymised; its key is not made, a passing one will do."""
+    from ..anonymise import Anonymiser
+
+    with tempfile.TemporaryDirectory() as passing:
+        key = given.anonymise if given.anonymise.exists() else Path(passing, "dry-run.key")
+        how = {"new_ids": given.new_ids, "offsets": given.offsets, "ids": given.ids}
+        Anonymiser(key, given.profile or "basic", **how)
+
+
+def _upload(given: argparse.Namespace, source: Archive, pace: Any) -> int:
+    from ..batch import upload
+    from ..batch.uploading import reports_of
+
     with _bar() as on_progress:
         report = upload(
             given.upload,
@@ -121,11 +154,11 @@ def _upload(given: argparse.Namespace, source: Archive, pace: Any) -> int:
             attempts=given.attempts,
             on_progress=on_progress,
         )
-    return _say(report, given.upload, given.json)
+    return _say(report, reports_of(given.upload, source), given.json)
 
 
 def _say(report: Report, folder: Path, as_json: bool) -> int:
-    """What came of a run: for machines every item, for people what is not there and why."""
+    """What came of a run: for machines every item, for people what is not there and why, and the reports' folder."""
     if as_json:
         numbers = {key: getattr(report, key) for key in ("total", "done", "already", "failed", "waiting", "bytes")}
         say_json({**numbers, "stopped": report.stopped, "items": [row._asdict() for row in report.rows()]})

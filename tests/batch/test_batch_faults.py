@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from peers import course as courses
 from peers.doubles import ScriptedArchive
 from peers.lies import Lies
 from peers.process import LOOPBACK, free_port
+from pydicom.dataset import Dataset
 
 import qa_fetch
 from qa_fetch import Archive
@@ -25,19 +30,24 @@ from qa_fetch.batch import fetch_csv, upload
 from qa_fetch.node import NodeOptions, NodeProcess
 
 PATIENTS, SERIES = 6, 4
+KILLS = 20
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """24 series of three slices."""
+    return courses.write_all(made([f"P{patient}" for patient in range(PATIENTS)], SERIES), tmp_path_factory.mktemp("f"))
+
+
+def made(patients: Sequence[str], series: int) -> list[Dataset]:
+    """Series of three slices."""
     taken = datetime(2015, 5, 12, 14, 5)
-    slices = [
-        courses.ct_slice(courses.new_series(f"P{patient}", f"S{number}", description=f"S{number}"), taken, n, rows=64)
-        for patient in range(PATIENTS)
-        for number in range(SERIES)
+    return [
+        courses.ct_slice(courses.new_series(patient, f"S{number}", description=f"S{number}"), taken, n, rows=64)
+        for patient in patients
+        for number in range(series)
         for n in (1, 2, 3)
     ]
-    return courses.write_all(slices, tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture
@@ -61,39 +71,82 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def started(asked: Path, address: str, out: Path) -> subprocess.Popen[bytes]:
+PACED = ("--batch-size", "1", "--batch-wait", "0.02")
+
+
+def started(asked: Path, address: str, out: Path, pace: Sequence[str] = PACED) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "qa_fetch.cli", "batch", str(asked), "--archive", address, "--to", str(out)]
-        + ["--workers", "1", "--batch-size", "1", "--batch-wait", "0.02"],
+        + ["--workers", "1", *pace],
         env={**os.environ, "PYTHONPATH": str(Path(qa_fetch.__file__).parents[1])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
 
 
-def test_a_run_that_is_killed_twenty_times_ends_like_one_that_was_not(
-    node: NodeProcess, asked: Path, tmp_path: Path
-) -> None:
-    """Byte for byte, with no half file left, and nothing that was complete fetched again."""
+def noted(out: Path) -> tuple[int, dict[str, str]]:
+    """How many runs the ledger of a folder has, and the state of each series by its folder; nothing is changed."""
+    if not (out / "ledger.sqlite").exists():
+        return 0, {}
+    try:
+        with closing(sqlite3.connect(f"file:{out / 'ledger.sqlite'}?mode=ro", uri=True)) as database:
+            (runs,) = database.execute("SELECT COUNT(*) FROM runs").fetchone()
+            rows = database.execute("SELECT payload, state FROM items").fetchall()
+    except sqlite3.OperationalError:  # it is being made
+        return 0, {}
+    return runs, {json.loads(payload)["folder"]: state for payload, state in rows}
+
+
+def done(states: dict[str, str]) -> set[str]:
+    return {folder for folder, state in states.items() if state == "done"}
+
+
+def stamps(out: Path) -> dict[Path, tuple[int, int]]:
+    """Every object in its place, and which file it is: one that was fetched again is another."""
+    files = ((path, path.stat()) for path in out.glob("sub-*/ses-*/*/*.dcm") if not path.parent.name.startswith("."))
+    return {path: (stat.st_ino, stat.st_mtime_ns) for path, stat in files}
+
+
+def test_a_run_that_is_killed_twenty_times_ends_like_one_that_was_not(node: NodeProcess, tmp_path: Path) -> None:
+    """Byte for byte, with no half file left, and nothing that was in its place fetched again."""
+    count, asked = 120, tmp_path / "query.csv"
+    Archive(node.address, shelf=tmp_path / "shelf").send(courses.write_all(made(["MANY"], count), tmp_path / "many"))
+    asked.write_text("PatientID\nMANY\n", encoding="utf-8")
     whole = fetch_csv(asked, node.address, to=tmp_path / "whole")
-    assert (whole.done, whole.failed) == (PATIENTS * SERIES, 0)
+    assert (whole.done, whole.failed) == (count, 0)
     out, chance = tmp_path / "out", random.Random(6)
-    kept: dict[str, int] = {}
-    for _ in range(20):
-        running = started(asked, node.address, out)
-        while running.poll() is None and not (out / "ledger.sqlite").exists():
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.25))
+    placed: dict[Path, tuple[int, int]] = {}
+    in_work = 0
+    for kill in range(KILLS):
+        runs, states = noted(out)
+        assert runs == kill
+        before = states
+        running = started(asked, node.address, out, pace=())
+        while runs <= kill or not done(states) > done(before):
+            assert running.poll() is None, "it ended before it was killed"
+            time.sleep(0.005)
+            runs, states = noted(out)
+        time.sleep(chance.uniform(0, 0.05))
+        assert running.poll() is None, "it ended before it was killed"
         running.send_signal(signal.SIGKILL)
         running.communicate()
-        for path in out.glob("sub-*/ses-*/*/*.dcm"):
-            kept.setdefault(str(path), path.stat().st_ino)
+        _, states = noted(out)
+        in_work += "running" in states.values()
+        now = stamps(out)
+        assert done(before) <= done(states), "what was noted stays so"
+        folders = Counter(str(path.parent.relative_to(out)) for path in now)
+        assert done(states) <= set(folders)
+        assert set(folders.values()) == {3}, "a folder that has its name is whole"
+        assert {path: now[path] for path in placed} == placed
+        placed = now
+    assert in_work > KILLS // 2, "it was killed in the midst of a series"
+    assert len(done(states)) < count
     report = fetch_csv(asked, node.address, to=out)
-    assert (report.done, report.failed, report.waiting) == (PATIENTS * SERIES, 0, 0)
+    assert (report.done, report.failed, report.waiting) == (count, 0, 0)
+    assert (report.run, report.already) == (KILLS + 1, len(done(states)))
     assert contents(out) == contents(tmp_path / "whole")
     assert not list(out.rglob("*.part"))
-    again = [path for path, inode in kept.items() if Path(path).stat().st_ino != inode]
-    assert len(again) <= 3 * 20  # what a kill fell between its place and the ledger's line is put there again
+    assert {path: stamps(out)[path] for path in placed} == placed
 
 
 def test_an_archive_that_is_down_for_a_while_is_waited_for(node: NodeProcess, asked: Path, tmp_path: Path) -> None:

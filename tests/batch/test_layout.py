@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -76,13 +77,26 @@ def test_no_name_is_longer_than_disks_take() -> None:
     assert len(plain("x" * 500)) == 64
 
 
-@pytest.mark.parametrize("value", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1"])
-def test_a_formula_is_not_written_back_as_one(value: str) -> None:
-    """A spreadsheet would run it."""
-    assert harmless(value) == f"'{value}"
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("=5", "'=5"),
+        ("@5", "'@5"),
+        ("+1+1", "'+1+1"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "' =1"),
+        ('x;=HYPERLINK("http://evil","y")', 'x;\'=HYPERLINK("http://evil","y")'),
+        ("a\nb", "a b"),
+    ],
+)
+def test_a_formula_is_not_written_back_as_one(value: str, written: str) -> None:
+    """A spreadsheet would run it, also where a semicolon makes it a cell of its own."""
+    assert harmless(value) == written
 
 
-@pytest.mark.parametrize("value", ["-5", "+3.5", "CT", "", "20150512-"])
+@pytest.mark.parametrize("value", ["-5", "+3.5", "-.5", "-1.5E-3", "CT", "", "20150512-"])
 def test_a_value_that_is_no_formula_is_written_as_it_is(value: str) -> None:
     """A negative number is one."""
     assert harmless(value) == value
@@ -96,3 +110,11 @@ def test_the_table_of_a_series_has_pacsmans_columns(tmp_path: Path) -> None:
         header, row = csv.reader(file)
     assert header == COLUMNS
     assert dict(zip(header, row))["PatientName"] == "'=HYPERLINK(1)"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_table_is_for_its_owner_only(tmp_path: Path) -> None:
+    """It names the patient, as the reports do."""
+    path = write_info(tmp_path / "00003-CTHEAD", FACTS)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == ["00003-CTHEAD.csv"]

@@ -274,14 +274,19 @@ def test_names_asked_by_their_last_word_are_said_to_miss_those_with_first_names(
 
 def test_a_patient_has_one_new_id(tmp_path: Path) -> None:
     """Two would make two patients of one; a row without one leaves it as it is."""
-    assert [row.new_id for row in queryfile.read(table(tmp_path, "PatientID,new_ids\n1,A\n1,\n2,A\n"))] == [
-        "A",
-        None,
-        "A",
-    ]
+    rows = queryfile.read(table(tmp_path, "PatientID,StudyDate,new_ids\n1,,A\n1,20150512,\n1,20150513,A\n2,,B\n"))
+    assert [row.new_id for row in rows] == ["A", None, "A", "B"]
     assert refusal(tmp_path, "PatientID,StudyDate,new_ids\n1,20150512,A\n1,20150513,B\n") == (
         "has a mistake and nothing was asked: row 2 (line 3), new_ids: row 1 gives the same patient another one; "
         "keep one. Correct it and run again."
+    )
+
+
+def test_a_new_id_has_one_patient(tmp_path: Path) -> None:
+    """Else one would be made of two, also where only letter case tells them apart."""
+    assert refusal(tmp_path, "PatientID,new_ids\nP1,C1\nP2,c1\n") == (
+        "has a mistake and nothing was asked: row 2 (line 3), new_ids: row 1 gives another patient the same one; "
+        "give each patient one of its own. Correct it and run again."
     )
 
 
