@@ -93,6 +93,14 @@ def test_a_move_that_cannot_reach_us_points_at_port_and_firewall():
     )
 
 
+def test_an_object_that_is_refused_for_its_uid_is_not_said_to_be_there():
+    """0x0111 says nothing of the content: a revised plan under a known UID is not in the archive."""
+    assert str(refusal("C-STORE", 0x0111)) == (
+        "aria has an object under this UID already and did not take this one (C-STORE 0x0111). Compare the two, since "
+        "they may differ; a qa_fetch node lists this one under Conflicts."
+    )
+
+
 def test_one_code_means_different_things_to_different_services():
     """A900 is about the query for C-FIND and about the object for C-STORE."""
     assert str(refusal("C-FIND", 0xA900)) == (

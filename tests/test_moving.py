@@ -288,6 +288,17 @@ def test_the_command_names_what_did_not_arrive(two: Two, course: Course, capsys:
     )
 
 
+def test_the_command_does_not_call_not_found_what_it_could_not_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """An archive that is not there says nothing about what it holds, neither asked in vain nor left out."""
+    studies = ("1.2", "1.3", "1.4", "1.5")
+    command = ("move", f"dimse://A@{LOOPBACK}:{free_port()}", "--to-aet", TO, "--json")
+    machine = Ran(capsys, (*command, *(f"--study={uid}" for uid in studies)))
+    assert [(row["uid"], row["says"], row["absent"]) for row in machine.json] == [
+        (uid, "not answered", False) for uid in studies
+    ]
+    assert machine.code == 1 and machine.json[0]["problem"].startswith("A: nothing listens on ")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -323,6 +334,7 @@ def test_a_list_with_a_slip_moves_nothing(tmp_path: Path, text: str, where: str)
 def test_statuses_in_words() -> None:
     """Those of the guide and those of the standard; also one that nobody defines."""
     assert in_words(0x0000) == "0x0000 completed"
+    assert in_words(0x0111) == "0x0111 not taken, UID known already"
     assert in_words(0xA801) == "0xA801 destination unknown"
     assert in_words(0xFF00) == "0xFF00 pending"
     assert in_words(0xC123) == "0xC123 unable to process"

@@ -17,6 +17,7 @@ from peers.process import Missing, skip_or_fail
 from pydicom.dataset import Dataset
 
 from qa_fetch import Archive, BadArchive, ConnectionFailed, Incomplete, QAFetchError
+from qa_fetch.backends import Sent
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,28 @@ def test_counts_and_modalities_are_told_where_they_are_asked_for(orthanc: Orthan
     assert archive.find("STUDY", PatientID=PATIENT, ModalitiesInStudy="CT") == []
 
 
+def test_an_orthanc_that_keeps_what_it_has_is_not_believed_to_have_ours(course: Course, tmp_path: Path) -> None:
+    """It says AlreadyStored of whatever has a known UID; only the same object counts as sent."""
+    try:
+        running = Orthanc(options={"OverwriteInstances": False})
+    except Missing as missing:
+        skip_or_fail(missing)
+    first, *_ = course.newest.images
+    other = copy.deepcopy(first)
+    other.PixelData = bytes(len(first.PixelData))
+    (mine,), (revised,) = write_all([first], tmp_path / "mine"), write_all([other], tmp_path / "revised")
+    with running:
+        Archive(running.address).send([mine])  # by DICOM, so with a file header of Orthanc's own
+        archive = Archive(running.rest_address)
+        assert archive.send([mine]) == [Sent(mine)]
+        with pytest.raises(Incomplete) as raised:
+            archive.send([revised])
+        assert str(raised.value) == (
+            f"1 of 1 files were not sent to {archive.name}; the first: {archive.name} has another object under the UID "
+            f"of {revised.name} and keeps that one. Compare the two; to replace it, delete it there first."
+        )
+
+
 def test_the_same_file_again_is_no_failure(orthanc: Orthanc, course: Course, tmp_path: Path) -> None:
     """Orthanc says that it has it already, or stores it again."""
     sent = Archive(orthanc.rest_address).send(write_all(course.newest.images, tmp_path / "again"))
@@ -92,8 +115,10 @@ class Newer:
 
     def __call__(self, asked: Asked) -> Reply:
         if asked.path == "/tools/find":
-            wanted = json.loads(asked.body)["RequestedTags"]
-            return Reply(200, json.dumps([self.row(one, wanted) for one in self.datasets]).encode())
+            question = json.loads(asked.body)
+            wanted, first = question.get("RequestedTags", []), question.get("Since", 0)
+            shown = self.datasets[first : first + question.get("Limit", len(self.datasets))]
+            return Reply(200, json.dumps([self.row(one, wanted) for one in shown]).encode())
         if asked.path == "/tools/lookup":
             uid = asked.body.decode()
             return Reply(200, json.dumps([{"Type": "Instance", "ID": self.known_as.get(uid, "00")}]).encode())
@@ -136,11 +161,11 @@ def said(double: HttpDouble, course: Course) -> QAFetchError:
     return caught.value
 
 
-def test_a_newer_orthanc_is_asked_once(double: HttpDouble, course: Course) -> None:
+def test_a_newer_orthanc_is_asked_for_no_headers(double: HttpDouble, course: Course) -> None:
     """The answer to the query holds all that was asked for, also what lies in sequences."""
     images = Archive(f"orthanc+{double.url}").latest(PATIENT, plan=str(course.wl.SOPInstanceUID))
     assert list(images.uids) == course.newest.uids
-    assert set(double.paths("POST")) == {"/tools/find"}
+    assert set(double.paths("POST")) == {"/tools/find", "/tools/lookup"}
     assert all(path.endswith("/file") for path in double.paths())
 
 

@@ -44,6 +44,8 @@ class Moved:
         Empty when all of it is there.
     missing
         The SOP Instance UIDs of what did not arrive, as far as they are known.
+    absent
+        Whether the archive was asked for it, and has none of it.
     """
 
     level: str
@@ -53,6 +55,7 @@ class Moved:
     status: Optional[int] = None
     problem: str = ""
     missing: tuple[str, ...] = ()
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ class Mover:
         have = held(self._backend, level, uid, Budget(self._seconds))
         if not have:
             what = "nothing of this patient" if level == "PATIENT" else f"no {_WORDS[level]} {uid}"
-            return Moved(level, uid, problem=f"{self._name} has {what}. Check the UID, and what this AE title may see")
+            problem = f"{self._name} has {what}. Check the UID, and what this AE title may see"
+            return Moved(level, uid, problem=problem, absent=True)
         known = self._there(level, uid)
         wanted = [reference for reference in have if reference.instance not in known]
         if not wanted:

@@ -16,7 +16,7 @@ from ..matching import Value, matches, query
 from ..part10 import clean_uid
 from ..shelf import Claim, Reference
 from . import Local, Sent, Step
-from .http import objects, qido, stow
+from .http import limits, objects, qido, stow
 from .http.arrival import receive
 from .http.client import Answer, Client, log, no_objects
 from .http.multipart import Multipart, Whole
@@ -38,6 +38,7 @@ class DicomWebBackend:
         self.name = archive.name
         self._client = Client(archive)
         self._learned = _learned.setdefault(archive["url"], qido.Learned())
+        self._limits = limits.known(archive["url"])
         self._client.warn()
 
     @property
@@ -52,11 +53,16 @@ class DicomWebBackend:
         level = check_level(level)
         query(level, keys, returned)  # a typing slip in a keyword is refused before anything is asked
         if level == "PATIENT":  # QIDO-RS has no patients: its studies name them
-            return chosen(self._ask("STUDY", keys, [*returned, "PatientID"], budget) or (), level, keys)
+            return chosen(self._all("STUDY", keys, [*returned, "PatientID"], budget), level, keys)
         if all(qido.single(keys.get(UNIQUE[upper])) for upper in above(level) if upper != "PATIENT"):
-            return chosen(self._ask(level, keys, returned, budget) or (), level, keys)
+            return chosen(self._all(level, keys, returned, budget), level, keys)
         if self.relational:
-            found = self._across(level, keys, returned, budget)
+            answers = self._across(level, keys, returned, budget)
+            if answers is not None and not self._whole(level, keys, answers, budget):
+                if not anchored(keys):
+                    raise limits.partial_answer(self.name)
+                return self._walk(level, keys, returned, budget)
+            found = chosen(answers, level, keys) if answers is not None else None
             if found or (found is not None and (self._learned.relational or not anchored(keys))):
                 self._learned.relational = True if found else self._learned.relational
                 return found
@@ -70,12 +76,58 @@ class DicomWebBackend:
     ) -> Optional[list[Any]]:
         """One question for all of a patient; None where the archive cannot answer it."""
         try:
-            rows = self._ask(level, keys, returned, budget)
+            return self._ask(level, keys, returned, budget)
         except Refused as error:
             if error.status not in _CANNOT or not anchored(keys):
                 raise
             return None
-        return chosen(rows, level, keys) if rows is not None else None
+
+    def _all(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
+        """Every answer to one question, or Incomplete."""
+        rows = self._ask(level, keys, returned, budget) or []
+        if not self._whole(level, keys, rows, budget):
+            raise limits.partial_answer(self.name)
+        return rows
+
+    def _whole(self, level: str, keys: Mapping[str, Value], rows: Sequence[Any], budget: Budget) -> bool:
+        """Whether an answer was not cut, as far as the archive's own numbers tell."""
+        if not self._learned.counts or self._learned.ignores_offset:
+            return True
+        each = list({clean_uid(row.get(UNIQUE[level]) or ""): row for row in rows}.values())
+        try:
+            if level == "STUDY":
+                return self._all_studies(keys, each, budget)
+            total, reaches = partial(self._total, level, budget), partial(self._reaches, level, budget)
+            return self._limits.whole(level, keys, len(each), total, reaches)
+        except Refused as error:
+            if error.status not in _CANNOT:
+                raise
+            self._learned.counts = False
+            return True
+
+    def _all_studies(self, keys: Mapping[str, Value], rows: Sequence[Any], budget: Budget) -> bool:
+        """Whether these are all studies that fit; nothing counts those of a patient."""
+        count = len(rows)
+        if count < self._limits.proven("STUDY") or self._reaches("SERIES", budget, keys, count + 1):
+            self._limits.learn("STUDY", count + 1)  # studies and series have one limit
+            return True
+        series, images = _sum(rows, "NumberOfStudyRelatedSeries"), _sum(rows, "NumberOfStudyRelatedInstances")
+        if series is None or images is None:
+            self._learned.counts = False
+            return True
+        # As many series as studies, and as many as a limit may show: are their images all that there are?
+        return series <= count and qido.shown(self._client, self._learned, "IMAGE", keys, images, 2, budget) == 1
+
+    def _reaches(self, level: str, budget: Budget, keys: limits.Keys, number: int) -> bool:
+        return qido.shown(self._client, self._learned, level, keys, number, 1, budget) > 0
+
+    def _total(self, level: str, budget: Budget, within: limits.Keys) -> Optional[int]:
+        """How many series or images there are within a patient, study or series, as the rows of those tell."""
+        upper = "SERIES" if "SeriesInstanceUID" in within else "STUDY"
+        keyword = {"SERIES": "NumberOfStudyRelatedSeries", "IMAGE": f"NumberOf{upper.title()}RelatedInstances"}[level]
+        found = _sum(self._all(upper, within, [keyword], budget), keyword)
+        self._learned.counts = found is not None
+        return found
 
     def _ask(
         self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
@@ -135,7 +187,7 @@ class DicomWebBackend:
             for upper in above(level):
                 if upper != "PATIENT":
                     chain[UNIQUE[upper]] = clean_uid(parent.get(UNIQUE[upper]) or "")
-        rows = chosen(self._ask(level, {**chain, **own}, asked, budget) or (), level, {**chain, **own})
+        rows = chosen(self._all(level, {**chain, **own}, asked, budget), level, {**chain, **own})
         return [completed(row, parent) if parent is not None else row for row in rows]
 
     # --- fetching
@@ -234,6 +286,12 @@ class DicomWebBackend:
 
     def close(self) -> None:
         """Nothing to do: connections stay open for the next call for some seconds, and are then closed."""
+
+
+def _sum(rows: Sequence[Any], keyword: str) -> Optional[int]:
+    """What rows count together; None where one of them does not say."""
+    counts = [row.get(keyword) for row in rows]
+    return sum(map(int, counts)) if all(str(count or "").isdigit() for count in counts) else None
 
 
 def _address(*uids: str) -> str:

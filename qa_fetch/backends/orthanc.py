@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
+from .. import part10
 from ..budget import Budget
 from ..config import ArchiveConfig
 from ..errors import BadArchive, QAFetchError, Refused
 from ..matching import Value, query
 from ..shelf import Claim, Reference
 from . import Local, Sent, Step
-from .http import objects
+from .http import limits, objects
 from .http.arrival import receive
 from .http.client import Client, log, no_objects
+from .http.coding import codings
 from .http.multipart import Whole
 from .http.steps import steps
 from .http.upload import examine, is_over, problem_of, single
@@ -31,7 +35,11 @@ _CHILDREN = {
 }
 # What Orthanc keeps of an instance in its index; for anything else it has to read the object's own header.
 _KEPT = frozenset("InstanceCreationDate InstanceCreationTime InstanceNumber SOPInstanceUID".split())
+_PIECE = 1 << 18
 _FEW = 2  # instances of a series whose headers are asked for one by one
+# How its statistics and its addresses call what is of a level.
+_COUNTS = {"PATIENT": "CountPatients", "STUDY": "CountStudies", "SERIES": "CountSeries", "IMAGE": "CountInstances"}
+_ADDRESSES = {"PATIENT": "patients", "STUDY": "studies", "SERIES": "series", "IMAGE": "instances"}
 
 
 class OrthancBackend:
@@ -42,6 +50,8 @@ class OrthancBackend:
     def __init__(self, archive: ArchiveConfig, local: Local) -> None:
         self.name = archive.name
         self._client = Client(archive)
+        self._codings = codings(archive["url"])
+        self._limits = limits.known(archive["url"])
         self._client.warn()
 
     # --- asking
@@ -51,26 +61,64 @@ class OrthancBackend:
         level = check_level(level)
         query(level, keys, returned)  # a typing slip in a keyword is refused before anything is asked
         wanted = {*returned, *keys, *(UNIQUE[upper] for upper in (*above(level), level))}
+        sent = _sent(level, keys)
         question = {
             "Level": _LEVELS[level],
-            "Query": _sent(level, keys),
+            "Query": sent,
             "Expand": True,
             "RequestedTags": sorted(wanted - set(_CHILDREN)),  # Orthanc 1.11 and later answers with them
         }
         found = self._listed("/tools/find", question, budget)
+        total, reaches = partial(self._total, level, budget), partial(self._reaches, level, budget)
+        if not self._limits.whole(level, sent, len(found), total, reaches):
+            found = self._below(level, limits.scope(level, sent), budget)
         if not all("RequestedTags" in one for one in found):
             self._complete(level, found, wanted, budget)
         rows = [_row(level, one, wanted) for one in found]
         return chosen(rows, level, keys)
 
     def _listed(self, path: str, question: Any, budget: Budget) -> list[Any]:
-        answer = self._client.ask("query", "POST", path, budget, question)
+        answer = self._client.ask("query", "GET" if question is None else "POST", path, budget, question)
         if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
             raise BadArchive(
                 f"{self.name} answered {path} with something that is no list of resources. "
                 "Check that url is the root of an Orthanc's REST interface."
             )
         return answer
+
+    def _reaches(self, level: str, budget: Budget, keys: limits.Keys, number: int) -> bool:
+        """Whether a question has at least so many answers."""
+        question = {"Level": _LEVELS[level], "Query": keys, "Since": number - 1, "Limit": 1}
+        return bool(self._client.ask("query", "POST", "/tools/find", budget, question))
+
+    def _total(self, level: str, budget: Budget, within: limits.Keys) -> Optional[int]:
+        """How many entities of a level Orthanc has within a patient, study or series, or at all; no limit cuts that."""
+        try:
+            told = [
+                self._client.ask("query", "GET", f"{path}/statistics", budget)
+                for path in (self._paths(within, budget) if within else [""])
+            ]
+        except Refused as error:
+            if error.status not in (403, 404, 405):
+                raise
+            return None  # an account that may not ask: there is nothing to compare with
+        counts: list[Any] = [one.get(_COUNTS[level]) if isinstance(one, dict) else None for one in told]
+        return sum(counts) if all(isinstance(one, int) for one in counts) else None
+
+    def _below(self, level: str, within: limits.Keys, budget: Budget) -> list[Any]:
+        """All entities of a level within a patient, study or series, whether they fit or not; no limit cuts that."""
+        if not within:
+            raise limits.partial_answer(self.name)
+        found: list[Any] = []
+        for path in self._paths(within, budget):
+            found += self._listed(f"{path}/{_ADDRESSES[level]}", None, budget)
+        return found
+
+    def _paths(self, within: limits.Keys, budget: Budget) -> list[str]:
+        """The addresses of the patient, study or series that a key names."""
+        keyword, value = list(within.items())[-1]
+        level = next(level for level, unique in UNIQUE.items() if unique == keyword)
+        return [f"/{_ADDRESSES[level]}/{_safe(one)}" for one in self._looked_up(str(value), _LEVELS[level], budget)]
 
     def _complete(self, level: str, found: list[Any], wanted: set[str], budget: Budget) -> None:
         """Older Orthancs answer with a level's own main tags: bring the rest from above, below or the objects."""
@@ -154,17 +202,20 @@ class OrthancBackend:
             except Refused as error:
                 if error.status != 404:
                     raise
-        for one in self._looked_up(reference.instance, budget):
+        for one in self._looked_up(reference.instance, "Instance", budget):
             self._file(_safe(one), claim, budget)
 
-    def _looked_up(self, instance: str, budget: Budget) -> list[str]:
-        answer = self._client.ask("query", "POST", "/tools/lookup", budget, instance.encode())
+    def _looked_up(self, identifier: str, kind: str, budget: Budget) -> list[str]:
+        answer = self._client.ask("query", "POST", "/tools/lookup", budget, identifier.encode())
         listed = answer if isinstance(answer, list) else []
-        return [one["ID"] for one in listed if isinstance(one, dict) and one.get("Type") == "Instance" and "ID" in one]
+        return [one["ID"] for one in listed if isinstance(one, dict) and one.get("Type") == kind and "ID" in one]
 
     def _file(self, identifier: str, claim: Claim, budget: Budget) -> None:
         path = f"/instances/{identifier}/file"
-        with self._client.request("retrieve", "GET", path, budget, accept="application/dicom, */*") as answer:
+        asked, began = self._codings.choose(), time.monotonic()
+        with self._client.request(
+            "retrieve", "GET", path, budget, accept="application/dicom, */*", coding=asked
+        ) as answer:
             answer.check_plain()
             if answer.content_type not in ("application/dicom", "application/octet-stream"):
                 raise no_objects(self.name, answer.content_type)
@@ -177,6 +228,7 @@ class OrthancBackend:
             except BadArchive:
                 if claim.failure is not None or claim.spoilt is None:
                     raise
+            self._codings.note(asked, answer.body.count, time.monotonic() - began)
 
     # --- sending, testing, closing
 
@@ -206,11 +258,31 @@ class OrthancBackend:
         with self._client.request("upload", "POST", "/instances", budget, upload=upload) as answer:
             said = answer.json()
         status = said.get("Status") if isinstance(said, dict) else None
-        if status in ("Success", "AlreadyStored"):
+        if status == "Success" or (status == "AlreadyStored" and self._has(_safe(said.get("ID")), path, budget)):
             return ""
+        if status == "AlreadyStored":
+            return (
+                f"{self.name} has another object under the UID of {path.name} and keeps that one. Compare the two; "
+                "to replace it, delete it there first"
+            )
         if status == "FilteredOut":
             return f"{self.name} keeps no objects like {path.name}: a filter of its own refuses them"
         return f"{self.name} did not say that it has stored {path.name}; its log may say why"
+
+    def _has(self, identifier: str, path: Path, budget: Budget) -> bool:
+        """Whether what lies there under an object's UIDs is this object: Orthanc does not look before it says so."""
+        accept = "application/dicom, */*"
+        with tempfile.TemporaryFile() as there, path.open("rb") as here:
+            with self._client.request(
+                "retrieve", "GET", f"/instances/{identifier}/file", budget, accept=accept
+            ) as answer:
+                answer.check_plain()
+                with memoryview(bytearray(_PIECE)) as piece:
+                    while count := answer.body.readinto(piece):
+                        there.write(piece[:count])
+            there.flush()
+            with part10.opened(there, f"what {self.name} has") as one, part10.opened(here, path.name) as other:
+                return one.transfer_syntax == other.transfer_syntax and one.dataset == other.dataset
 
     def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
         """Try the connection step by step."""

@@ -70,8 +70,8 @@ def move(given: argparse.Namespace) -> int:
 
 def _status(moved: Moved) -> str:
     """The last status in words; nothing was asked where there was nothing to send."""
-    if moved.status is not None:
-        return in_words(moved.status)
-    if not moved.problem:
+    if moved.absent:
+        return "not found"
+    if moved.status is None and not moved.problem:
         return "all there already"
-    return in_words(None) if moved.objects else "not found"
+    return in_words(moved.status)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from .anonymising import as_the_peer_wants, sent
+from .anonymising import as_the_peer_wants, say_warnings, sent
 from .archives import as_the_node, key, plain_row, say_rows
 from .output import amount, command, complain, for_machines, moment, progress, say_json, say_table
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from ..node import NodeOptions
     from ..node.upkeep import Report
 
+_FORGETS = "and forgets the accounts, tokens and annotations in it, and when and from whom each object came"
 _DESTROYS = {
-    "drop": "takes the index away, and the accounts, tokens and annotations in it",
-    "clean": "empties the index, and forgets the accounts, tokens and annotations in it",
+    "drop": f"takes the index away, {_FORGETS}",
+    "clean": f"empties the index, {_FORGETS}",
 }
 
 
@@ -47,11 +48,8 @@ def opened(given: argparse.Namespace) -> Iterator[None]:
     """A block in which the index of the node is open."""
     from ..node import index
 
-    index.start(options_of(given))
-    try:
+    with index.opened(options_of(given)):
         yield
-    finally:
-        index.close_this_thread()
 
 
 def add_statistics(commands: Any) -> None:
@@ -146,8 +144,6 @@ def data(given: argparse.Namespace) -> int:
             report = upkeep.make_index(options, workers=given.workers, **more)
         elif given.action == "export":
             report = upkeep.export(options, given.to, given.uid, **more)
-            if given.uid and not report.checked:
-                raise ConfigError("the node has nothing with these UIDs, so nothing was exported. Correct them.")
         else:
             report = upkeep.verify(options, **more)
     return _say_report(given, report)
@@ -181,6 +177,7 @@ def _send(given: argparse.Namespace, options: NodeOptions) -> int:
         say_json([vars(one) for one in outcome])
     else:
         print(f"{sum(not one.problem for one in outcome)} of {len(outcome)} sent to {archive.name}")
+        say_warnings(outcome)
     return 1 if errors or any(one.problem for one in outcome) else 0
 
 

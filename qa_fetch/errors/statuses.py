@@ -27,11 +27,28 @@ _MEANINGS: dict[tuple[str, int], _Meaning] = {
         "Ask again from the start",
         True,
     ),
+    # Nobody cancels a question here: this is how Orthanc says that there are more answers.
+    ("C-FIND", 0xFE00): _Meaning(
+        "{archive} gives only part of its answers ({status})",
+        "Narrow the question, or raise its limit (Orthanc: LimitFindInstances, LimitFindResults)",
+    ),
     ("C-STORE", 0xA700): _Meaning(
         "{archive} has no room for the object (C-STORE {status})", "Free space in the archive, then send again", True
     ),
     ("C-STORE", 0xA900): _Meaning(
         "{archive} says that the object does not fit its SOP class (C-STORE {status})", _VALIDATE
+    ),
+    ("C-STORE", 0xB000): _Meaning(
+        "{archive} took the object, but not as it was sent (C-STORE {status}, a warning)",
+        "Its log says what it changed or left out; look at what it has before you rely on it",
+    ),
+    ("C-STORE", 0xB006): _Meaning(
+        "{archive} took the object without some of its elements (C-STORE {status}, a warning)",
+        "Its log names them; look at what it has before you rely on it",
+    ),
+    ("C-STORE", 0xB007): _Meaning(
+        "{archive} took the object, but says that it does not fit its SOP class (C-STORE {status}, a warning)",
+        _VALIDATE,
     ),
     ("C-STORE", 0xC000): _Meaning("{archive} could not understand the object (C-STORE {status})", _VALIDATE),
     ("C-MOVE", 0xA801): _Meaning(
@@ -95,7 +112,10 @@ _MEANINGS: dict[tuple[str, int], _Meaning] = {
         "Its conformance statement lists the attributes it answers",
     ),
     ("", 0x0110): _Meaning("{archive} failed while processing ({service} {status})", _LATER, True),
-    ("", 0x0111): _Meaning("{archive} already has this object ({service} {status})", "Nothing needs to be sent"),
+    ("", 0x0111): _Meaning(
+        "{archive} has an object under this UID already and did not take this one ({service} {status})",
+        "Compare the two, since they may differ; a qa_fetch node lists this one under Conflicts",
+    ),
     ("", 0x0112): _Meaning("{archive} does not have this object ({service} {status})", "Check the UIDs"),
     ("", 0x0113): _Meaning("{archive} does not know this type of event ({service} {status})", _CONFORMANCE),
     ("", 0x0114): _Meaning("{archive} does not know an argument of the request ({service} {status})", _CONFORMANCE),

@@ -10,7 +10,7 @@ _WORDS = {
     0x0106: "attribute value rejected",
     0x0107: "completed without some attributes",
     0x0110: "processing failure",
-    0x0111: "known already",
+    0x0111: "not taken, UID known already",
     0x0112: "no such object",
     0x0115: "value rejected",
     0x0116: "completed with a changed value",

@@ -11,7 +11,7 @@ from .. import matching
 from ..errors import ConfigError
 from . import index
 from .options import NodeOptions
-from .upkeep import alone, files_of
+from .upkeep import alone, count_files
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,11 @@ def drop(options: NodeOptions) -> None:
     """Take the tables of the node away; its files stay, and ``upkeep.make_index`` describes them again."""
     with alone(options):
         index.configure(options)
-        _drop_tables()
-        index.close_this_thread()
+        try:
+            with index.usable():
+                _drop_tables()
+        finally:
+            index.close_this_thread()
 
 
 def clean(options: NodeOptions) -> None:
@@ -52,27 +55,10 @@ def clean(options: NodeOptions) -> None:
 def _drop_tables() -> None:
     from django.db import connection
 
-    names = [name for name in connection.introspection.table_names() if name.startswith(_OURS) or name in _OF_DJANGO]
-    quoted = [connection.ops.quote_name(name) for name in names]
+    quoted = [connection.ops.quote_name(name) for name in index.tables()]
     with connection.constraint_checks_disabled(), connection.cursor() as cursor:
         for name in quoted:
             cursor.execute(f"DROP TABLE {name}" + (" CASCADE" if connection.vendor == "postgresql" else ""))
-
-
-_OURS = "qa_fetch_node_"
-_OF_DJANGO = frozenset(
-    (
-        "auth_group",
-        "auth_group_permissions",
-        "auth_permission",
-        "auth_user",
-        "auth_user_groups",
-        "auth_user_user_permissions",
-        "django_content_type",
-        "django_migrations",
-        "django_session",
-    )
-)
 
 
 def check(options: NodeOptions) -> Checked:
@@ -94,7 +80,7 @@ def check(options: NodeOptions) -> Checked:
             call_command("migrate", check_unapplied=True, verbosity=0, plan=True, no_color=True, stdout=io.StringIO())
         except SystemExit:
             says.append("its tables are not up to date. Run database create.")
-            return Checked(False, tuple(says), 0, 0, 0, 0, len(files_of(options)))
+            return Checked(False, tuple(says), 0, 0, 0, 0, count_files(options))
         counts = [model.objects.count() for model in (Patient, Study, Series, Instance)]
     except DatabaseError as error:
         raise ConfigError(
@@ -103,7 +89,7 @@ def check(options: NodeOptions) -> Checked:
         ) from error
     finally:
         index.close_this_thread()
-    files = len(files_of(options))
+    files = count_files(options)
     if counts[3] != files:
         says.append(f"it describes {counts[3]} objects, and there are {files} files. Run data verify to see which.")
     return Checked(not says, tuple(says), counts[0], counts[1], counts[2], counts[3], files)
@@ -111,16 +97,14 @@ def check(options: NodeOptions) -> Checked:
 
 def find(options: NodeOptions, level: str, keys: Mapping[str, matching.Value]) -> Iterator[Any]:
     """Answer a query from the index, without the network."""
-    index.start(options)
-    from .objects import ObjectStore
-    from .query import BadIdentifier, Query
-    from .search import Searcher
+    with index.opened(options):
+        from .objects import ObjectStore
+        from .query import BadIdentifier, Query
+        from .search import Searcher
 
-    store = ObjectStore(options)
-    try:
-        query = Query(matching.query(level, keys), "patient", True)
-        yield from Searcher(options.ae_title, store.path, store.extra).answers(query)
-    except BadIdentifier as error:
-        raise ConfigError(f"this query cannot be answered: {error}. Correct it.") from error
-    finally:
-        index.close_this_thread()
+        store = ObjectStore(options)
+        try:
+            query = Query(matching.query(level, keys), "patient", True)
+            yield from Searcher(options.ae_title, store.path, store.extra).answers(query)
+        except BadIdentifier as error:
+            raise ConfigError(f"this query cannot be answered: {error}. Correct it.") from error

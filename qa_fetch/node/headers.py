@@ -137,7 +137,7 @@ class _Values:
             for element in part10.elements(item, syntax):
                 if element.tag == _REFERENCED:
                     raw = bytes(item[element.value : element.end])
-                    found[part10.clean_uid(raw.decode("ascii", "replace"))] = None
+                    found[storable(part10.clean_uid(raw.decode("ascii", "replace")))] = None
         return tuple(uid for uid in found if uid)
 
     def _decoded(self, tag: int) -> Dataset:
@@ -221,6 +221,11 @@ def keyword_of(tag: int) -> str:
     return str(dictionary_keyword(tag)) if dictionary_has_tag(tag) else ""
 
 
+def storable(text: str) -> str:
+    """Text as a column takes it: PostgreSQL refuses NUL, which some peers have inside their values."""
+    return text.replace("\0", "\ufffd")
+
+
 def _vr_of(tag: int) -> str:
     return str(dictionary_VR(tag)) if dictionary_has_tag(tag) else "UN"
 
@@ -228,7 +233,7 @@ def _vr_of(tag: int) -> str:
 def _column(found: Sequence[str], kind: str) -> Any:
     if kind == NUMBER:
         return _number(found)
-    text = "\\".join(found)
+    text = storable("\\".join(found))
     return plain_date(text) if kind == DATE else text
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import django
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db.backends.signals import connection_created
 
 from ..config.secret import read_secret
@@ -18,6 +21,7 @@ from .options import Database, NodeOptions
 
 LOG = logging.getLogger("qa_fetch.node")
 _APP = "qa_fetch.node"
+_TABLES = "qa_fetch_node_"  # what the names of its own tables begin with
 _PATIENCE = 5  # seconds for which SQLite waits for who else writes; objects do not wait for each other there
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -29,14 +33,55 @@ def start(options: NodeOptions) -> None:
     """
     configure(options)
     from django.core.management import call_command
-    from django.db import Error as DatabaseError
 
-    try:
+    with usable():
+        tables()  # before anything is changed in a database that is somebody else's too
         call_command("migrate", verbosity=0, interactive=False)
+
+
+def tables() -> list[str]:
+    """The tables of the node that are there; ConfigError where its database is another application's too.
+
+    Django's own tables are called the same in every application, so those of another one would be used and dropped.
+    """
+    from django.apps import apps
+    from django.db import connection
+    from django.db.migrations.recorder import MigrationRecorder
+
+    found: list[str] = connection.introspection.table_names()
+    of_django = {MigrationRecorder.Migration._meta.db_table, *connection.introspection.django_table_names()}
+    others = [f"the table {name}" for name in found if name not in of_django and not name.startswith(_TABLES)]
+    labels = {app.label for app in apps.get_app_configs()}
+    migrated = {app for app, _ in MigrationRecorder(connection).applied_migrations()}
+    others += [f"migrations of {app}" for app in sorted(migrated - labels)]
+    if others:
+        raise ConfigError(
+            f"the node's database is also another application's: it has {others[0]}. "
+            "Make a database for the node alone, and name that in [database] url."
+        )
+    return found
+
+
+@contextlib.contextmanager
+def opened(options: NodeOptions) -> Iterator[None]:
+    """A block in which a node's index is open, for the thread that enters it."""
+    start(options)
+    try:
+        with usable():
+            yield
+    finally:
+        close_this_thread()
+
+
+@contextlib.contextmanager
+def usable() -> Iterator[None]:
+    """A block in which a database that fails is one sentence, whatever was asked of it."""
+    try:
+        yield
     except DatabaseError as error:
         raise ConfigError(
             f"the node's database cannot be used ({type(error).__name__}). "
-            "Check that it runs, and the [database] table."
+            "Check that it runs, that no other program holds it, and the [database] table."
         ) from error
 
 

@@ -61,18 +61,15 @@ class Indexer:
 
     def add_conflict(self, new: Described) -> None:
         """Note an object that came under the UID of another one."""
-        Conflict.objects.bulk_create(
-            [
-                Conflict(
-                    SOPInstanceUID=new.identity.sop_instance,
-                    digest=new.digest,
-                    size=new.size,
-                    source=new.source,
-                    stored=new.stored,
-                )
-            ],
-            ignore_conflicts=True,
+        row = Conflict(
+            SOPInstanceUID=new.identity.sop_instance,
+            digest=new.digest,
+            size=new.size,
+            source=new.source,
+            stored=new.stored,
         )
+        with transaction.atomic():
+            Conflict.objects.bulk_create([row], ignore_conflicts=True)
 
     def forget(self) -> None:
         """Look everything up again: somebody else has changed the index."""

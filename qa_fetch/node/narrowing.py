@@ -143,8 +143,8 @@ class Narrowing:
         self.exact = False
         items = matching.values(key)
         uids = matching.values(items[0]["ReferencedSOPInstanceUID"]) if "ReferencedSOPInstanceUID" in items[0] else []
-        if uids:
-            listed = [part10.clean_uid(uid) for uid in uids]
+        listed = [part10.clean_uid(uid) for uid in uids]
+        if listed and not any("\0" in uid for uid in listed):
             # As a subquery, since a join would count an object once for every plan that it names.
             self._and(
                 f'i.id IN (SELECT instance_id FROM "{ReferencedPlan._meta.db_table}" '

@@ -23,15 +23,15 @@ from .. import part10
 from ..errors import BadArchive
 from ..shelf.disk import flush_folder
 from ..shelf.incoming import Draft, Piece
-from . import headers
+from . import headers, reading
 from .indexing import Described, Indexer
 from .options import NodeOptions
-from .reading import FromFile, begin_digest
 
 LOG = logging.getLogger("qa_fetch.node")
 
 SUCCESS, DUPLICATE, NO_RESOURCES, DOES_NOT_FIT, CANNOT_UNDERSTAND = 0x0000, 0x0111, 0xA700, 0xA900, 0xC000
 _ANOTHER = "another object with its SOP Instance UID is stored already; this one is kept apart in the folder conflicts"
+_IN_THE_WAY = "a file that cannot be read lies in its place; node data index names it"
 _FILE_HEADER = b"\x02\x00"
 
 
@@ -79,6 +79,10 @@ class ObjectStore:
         folder = hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:2]
         return Path(f"{self._objects}{os.sep}{folder}{os.sep}{part10.file_stem(uid)}.dcm")
 
+    def apart(self, uid: str, digest: str) -> Path:
+        """Where an object lies that came under the UID of another one."""
+        return self._conflicts / f"{part10.file_stem(uid)}-{digest[:16]}.dcm"
+
     def temporary(self) -> Path:
         """A name for an object that is arriving; only one process uses this folder."""
         return self._incoming / f"{next(self._numbers)}.part"
@@ -89,10 +93,13 @@ class ObjectStore:
         with self._one_writer:
             target = self.path(new.identity.sop_instance)
             known = self._indexer.digest_of(new.identity.sop_instance)
+            stored = target.is_file()
+            if known is None and stored:
+                known = self._catch_up(target, new)
             if known is not None and known != new.digest:
                 self._keep_apart(draft, new)
                 raise Refusal(DUPLICATE, _ANOTHER)
-            if known is not None and target.is_file():
+            if known is not None and stored:
                 return
             draft.become(target)
             flush_folder(target.parent)
@@ -101,23 +108,35 @@ class ObjectStore:
                 # row does no harm, and a row without its file would.
                 self._indexer.add(new)
 
-    def describe(self, found: FromFile) -> str:
-        """Describe a file that lies here already; what is wrong with it, if anything is."""
+    def _catch_up(self, path: Path, new: Described) -> str:
+        """Describe a file that the index has lost before a new object can take its place; the digest of its object."""
+        found = reading.read(path, self.extra)
+        if found.digest == new.digest:
+            flush_folder(path.parent)  # which may be what failed when it came first
+            self._indexer.add(new)
+        elif found.problem or self.describe(found):
+            raise Refusal(NO_RESOURCES, _IN_THE_WAY)
+        return found.digest
+
+    def describe(self, found: reading.FromFile) -> str:
+        """Describe a file that lies here already, in its place or apart; what is wrong with it, if anything is."""
         try:
             check_names(found.identity)
         except Refusal as refusal:
             return f"{refusal}."
-        if self.path(found.identity.sop_instance) != found.path:
+        uid, stored = found.identity.sop_instance, datetime.fromtimestamp(found.written, dt_timezone.utc)
+        described = Described(found.identity, found.header, found.transfer_syntax, found.size, found.digest, stored)
+        if found.path == self.path(uid):
+            self._indexer.add(described)
+        elif found.path == self.apart(uid, found.digest):
+            self._indexer.add_conflict(described)
+        else:
             return "its name is not that of the object in it."
-        stored = datetime.fromtimestamp(found.written, dt_timezone.utc)
-        self._indexer.add(
-            Described(found.identity, found.header, found.transfer_syntax, found.size, found.digest, stored)
-        )
         return ""
 
     def _keep_apart(self, draft: Draft, new: Described) -> None:
         self._conflicts.mkdir(exist_ok=True, mode=0o700)
-        draft.become(self._conflicts / f"{part10.file_stem(new.identity.sop_instance)}-{new.digest[:16]}.dcm")
+        draft.become(self.apart(new.identity.sop_instance, new.digest))
         flush_folder(self._conflicts)
         self._indexer.add_conflict(new)
 
@@ -135,7 +154,7 @@ class Arrival:
         self._store = store
         self._announced = announced
         self._begun = time.perf_counter()
-        self._digest = begin_digest(announced.TransferSyntaxUID)
+        self._digest = reading.begin_digest(announced.TransferSyntaxUID)
         self._draft: Optional[Draft] = None
         with self._refusing():
             self._draft = Draft(
@@ -184,7 +203,7 @@ class Arrival:
             self.size,
             self._digest.hexdigest(),
             timezone.now(),
-            announced.source,
+            headers.storable(announced.source),
             time.perf_counter() - self._begun,
         )
 
@@ -211,5 +230,8 @@ def check_names(identity: part10.Identity) -> None:
     """Refuse an object that nobody could ask for."""
     if not identity.study or not identity.series:
         raise Refusal(DOES_NOT_FIT, "it has no Study or Series Instance UID")
-    if any("\\" in uid for uid in (identity.sop_instance, identity.study, identity.series)):
+    uids = (identity.sop_class, identity.sop_instance, identity.study, identity.series)
+    if any("\0" in uid for uid in uids):
+        raise Refusal(DOES_NOT_FIT, "one of its UIDs has a NUL in its middle, so nobody could ask for it")
+    if any("\\" in uid for uid in uids):
         raise Refusal(DOES_NOT_FIT, "one of its UIDs has several values, so nobody could ask for it")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
+from .. import part10
 from ..errors import NotFound
 from . import index
 from .options import NodeOptions
@@ -30,47 +31,58 @@ def files(options: NodeOptions, wanted: Mapping[str, Sequence[str]]) -> list[Pat
     wanted
         For each level (PATIENT, STUDY, SERIES, IMAGE) PatientIDs or UIDs.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     with _opened(options) as (rows, path):
         for level, values in wanted.items():
             for value in values:
-                uids = _uids(rows.filter(**{_FIELDS[level]: value}))
-                if not uids:
+                some = _found(rows.filter(**{_FIELDS[level]: value}), path)
+                if not some:
                     raise _absent(options, f"{_WORDS[level]} {value}" if level in _WORDS else "patient of this ID")
-                found.update(dict.fromkeys(map(path, uids)))
+                found.update(some)
     return list(found)
 
 
 def named(options: NodeOptions, uids: Sequence[str] = ()) -> list[Path]:
     """The files of what these UIDs name, whichever level they are of; without any, of everything."""
-    found: dict[Path, None] = {}
+    return [path for path, _ in chosen(options, uids)]
+
+
+def chosen(options: NodeOptions, uids: Sequence[str] = ()) -> list[tuple[Path, Path]]:
+    """The same files, each with what it is called in a copy: a folder for each study and series."""
+    found: dict[Path, Path] = {}
     with _opened(options) as (rows, path):
         for uid in uids:
-            below = [_uids(rows.filter(**{_FIELDS[level]: uid})) for level in _WORDS]
-            if not any(below):
+            some = [_found(rows.filter(**{_FIELDS[level]: uid}), path) for level in _WORDS]
+            if not any(some):
                 raise _absent(options, f"study, series or object {uid}")
-            found.update(dict.fromkeys(path(one) for some in below for one in some))
+            for each in some:
+                found.update(each)
         if not uids:
-            found.update(dict.fromkeys(map(path, _uids(rows))))
-    return list(found)
+            found = _found(rows, path)
+    return list(found.items())
 
 
-def _uids(rows: Any) -> list[str]:
-    return list(rows.order_by("series_id", "pk").values_list("SOPInstanceUID", flat=True))
+def _found(rows: Any, path: Callable[[str], Path]) -> dict[Path, Path]:
+    """Where objects lie, and what each is called in a copy."""
+    found = {}
+    uids = rows.order_by("series__study_id", "series_id", "pk").values_list(
+        _FIELDS["STUDY"], _FIELDS["SERIES"], _FIELDS["IMAGE"]
+    )
+    for study, series, instance in uids.iterator():
+        stems = [part10.file_stem(uid) for uid in (study, series, instance)]
+        found[path(instance)] = Path(stems[0], stems[1], f"{stems[2]}.dcm")
+    return found
 
 
 @contextlib.contextmanager
 def _opened(options: NodeOptions) -> Iterator[tuple[Any, Callable[[str], Path]]]:
     """A block in which the index is open: its objects, and where the object with a UID lies."""
-    index.start(options)
-    # These import the models, which exist only once Django is configured.
-    from .models import Instance
-    from .objects import ObjectStore
+    with index.opened(options):
+        # These import the models, which exist only once Django is configured.
+        from .models import Instance
+        from .objects import ObjectStore
 
-    try:
         yield Instance.objects.all(), ObjectStore(options).path
-    finally:
-        index.close_this_thread()
 
 
 def _absent(options: NodeOptions, what: str) -> NotFound:

@@ -24,6 +24,7 @@ from . import index, log, upkeep
 from .options import NodeOptions
 
 if TYPE_CHECKING:
+    from .objects import ObjectStore
     from .services import Services
     from .web.serving import WebServer
 
@@ -158,10 +159,7 @@ class Node:
         objects = ObjectStore(self.options)
         objects.prepare()
         settings.QA_FETCH_OBJECTS = objects
-        if self._running.exists():
-            LOG.warning("the node was not stopped in good order; files that the index does not know are described now")
-            found = upkeep.describe_files(self.options, objects, workers=1)
-            LOG.warning("%d objects described, %d files at fault", found.added, len(found.problems))
+        self._describe_what_is_new(objects)
         self._running.touch()
         address = (self.options.host, self.options.port)
         try:
@@ -183,6 +181,15 @@ class Node:
                 f"the node cannot listen on {address[0]}:{address[1]} ({error.strerror}). "
                 "Choose another port, or 0 for any free one."
             ) from error
+
+    def _describe_what_is_new(self, objects: ObjectStore) -> None:
+        """Describe files that the index does not know: after a crash, or when it was emptied, lost or put back."""
+        with index.usable():
+            if not self._running.exists() and upkeep.is_complete(self.options):
+                return
+            LOG.warning("the index may not know every file; what it does not know is described now")
+            found = upkeep.describe_files(self.options, objects, workers=1)
+            LOG.warning("%d objects described, %d files at fault", found.added, len(found.problems))
 
 
 def serve(

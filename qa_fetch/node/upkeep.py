@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from .. import part10
 from ..errors import ConfigError, Incomplete
 from ..locks import FileLock
-from . import index, reading
+from . import index, own, reading
 from .options import NodeOptions
 
 if TYPE_CHECKING:
@@ -59,6 +59,18 @@ def files_of(options: NodeOptions) -> list[Path]:
     return sorted((options.data / "objects").glob("*/*.dcm"))
 
 
+def count_files(options: NodeOptions) -> int:
+    """How many files of objects there are."""
+    return sum(1 for _ in (options.data / "objects").glob("*/*.dcm"))
+
+
+def is_complete(options: NodeOptions) -> bool:
+    """Whether an index that is open describes as many objects as there are files."""
+    from .models import Instance
+
+    return bool(Instance.objects.count() == count_files(options))
+
+
 def make_index(
     options: NodeOptions, *, workers: Optional[int] = None, on_progress: Progress = lambda done, of: None
 ) -> Report:
@@ -73,13 +85,12 @@ def make_index(
     on_progress
         Called with how many of how many files are done.
     """
-    with alone(options):
-        index.start(options)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"there cannot be {workers} workers. Give at least 1.")
+    with alone(options), index.opened(options):
         from .objects import ObjectStore
 
-        report = describe_files(options, ObjectStore(options), workers, on_progress)
-        index.close_this_thread()
-    return report
+        return describe_files(options, ObjectStore(options), workers, on_progress)
 
 
 def describe_files(
@@ -91,16 +102,18 @@ def describe_files(
     """The same for an index that is open; ``store`` is the node's."""
     from django.db import transaction
 
-    from .models import Instance
+    from .models import Conflict, Instance
 
     report = Report()
     known = {part10.file_stem(uid) for uid in Instance.objects.values_list("SOPInstanceUID", flat=True).iterator()}
-    files = [path for path in files_of(options) if path.stem not in known]
+    known |= {store.apart(*row).stem for row in Conflict.objects.values_list("SOPInstanceUID", "digest").iterator()}
+    conflicts = sorted((options.data / "conflicts").glob("*.dcm"))
+    files = [path for path in (*files_of(options), *conflicts) if path.stem not in known]
     for some in _groups(_read_all(files, store.extra, workers), _AT_ONCE):
         with transaction.atomic():
             for found in some:
                 report.checked += 1
-                problem = found.problem or store.describe(found)
+                problem = found.problem or _describe(store, found)
                 if problem:
                     report.problems.append(f"{_named(found.path, options)}: {problem}")
                 else:
@@ -109,15 +122,31 @@ def describe_files(
     return report
 
 
+def _describe(store: ObjectStore, found: reading.FromFile) -> str:
+    """Describe one file; a database that fails because of it alone, which SQLite never does, is a problem of it."""
+    from django.db import Error as DatabaseError
+    from django.db import connection
+
+    try:
+        return store.describe(found)
+    except DatabaseError as error:
+        if connection.vendor == "sqlite" or not connection.is_usable():
+            raise
+        return (
+            f"the database does not take its values ({type(error).__name__}). "
+            "See the database's log, or move the file out of the node's folder."
+        )
+
+
 def verify(options: NodeOptions, *, on_progress: Progress = lambda done, of: None) -> Report:
     """Read every object again and compare it with the index, and look for files that it does not know."""
     report = Report()
-    index.start(options)
-    from .models import Instance
-    from .objects import ObjectStore
+    with index.opened(options):
+        from .models import Instance
+        from .objects import ObjectStore
 
-    store = ObjectStore(options)
-    rows = dict(Instance.objects.values_list("SOPInstanceUID", "digest").iterator())
+        store = ObjectStore(options)
+        rows = dict(Instance.objects.values_list("SOPInstanceUID", "digest").iterator())
     expected = {store.path(uid): digest for uid, digest in rows.items()}
     strangers = [path for path in files_of(options) if path not in expected]
     for path, digest in expected.items():
@@ -127,7 +156,6 @@ def verify(options: NodeOptions, *, on_progress: Progress = lambda done, of: Non
             report.problems.append(f"{_named(path, options)}: {problem}")
         on_progress(report.checked, len(expected))
     report.problems += [f"{_named(path, options)}: it is not in the index. Run data index." for path in strangers]
-    index.close_this_thread()
     return report
 
 
@@ -150,13 +178,12 @@ def export(
     to
         A folder, or the name of a .zip file that is not there yet.
     uids
-        Study, Series or SOP Instance UIDs; without any, everything.
+        Study, Series or SOP Instance UIDs; without any, everything. NotFound names the first that the node has not.
     on_progress
         Called with how many of how many objects are done.
     """
     report = Report()
-    index.start(options)
-    chosen = list(_chosen(options, uids))
+    chosen = own.chosen(options, uids)
     with _target(to) as put:
         for source, name in chosen:
             problem = put(source, name)
@@ -166,25 +193,7 @@ def export(
             else:
                 report.added += 1
             on_progress(report.checked, len(chosen))
-    index.close_this_thread()
     return report
-
-
-def _chosen(options: NodeOptions, uids: Sequence[str]) -> Iterator[tuple[Path, Path]]:
-    from django.db.models import Q
-
-    from .models import Instance
-    from .objects import ObjectStore
-
-    store = ObjectStore(options)
-    rows = Instance.objects.order_by("series__study_id", "series_id", "pk")
-    if uids:
-        named = Q(SOPInstanceUID__in=uids) | Q(series__SeriesInstanceUID__in=uids)
-        rows = rows.filter(named | Q(series__study__StudyInstanceUID__in=uids))
-    names = ("series__study__StudyInstanceUID", "series__SeriesInstanceUID", "SOPInstanceUID")
-    for study, series, instance in rows.values_list(*names).iterator():
-        stems = [part10.file_stem(uid) for uid in (study, series, instance)]
-        yield store.path(instance), Path(stems[0], stems[1], f"{stems[2]}.dcm")
 
 
 @contextlib.contextmanager

@@ -10,12 +10,16 @@ from typing import Any
 import node_client as client
 import node_objects as objects
 import pytest
+from django.db import DatabaseError
 from node_objects import uid
 
-from qa_fetch import ConfigError, part10
+from qa_fetch import ConfigError, Incomplete, part10
+from qa_fetch.anonymise import Anonymiser
+from qa_fetch.anonymise.harvest import Harvest
 from qa_fetch.anonymise.keyed import Key
+from qa_fetch.anonymise.known import Learnt
 from qa_fetch.anonymise.profile_file import SHIPPED
-from qa_fetch.node import NodeOptions, NodeProcess, Peer
+from qa_fetch.node import NodeOptions, NodeProcess, Peer, anonymising
 from qa_fetch.node.options import PROFILES
 from qa_fetch.node.scaffold import init
 from qa_fetch.node.settings import load
@@ -150,6 +154,71 @@ def test_who_is_who_is_kept_before_anything_is_sent(tmp_path: Path) -> None:
             received.objects.clear()
             assert client.move(node.port, "STUDY", STUDY, "TRIAL").status == 0
         assert received.objects == before
+
+
+def test_what_the_node_holds_of_the_patient_is_removed_from_what_it_sends(tmp_path: Path) -> None:
+    """What another object of the patient, or of the study, says; also one that comes after the first retrieval."""
+    key = Key.load(tmp_path / "trial.key")
+    with client.receiver("TRIAL") as (port, received):
+        peers = {"TRIAL": Peer("127.0.0.1", port, anonymise=key.path, anonymise_profile="research-rt")}
+        options = NodeOptions(tmp_path / "node", port=0, strangers=("store", "move"), peers=peers)
+        with NodeProcess(options) as node:
+            described = objects.plan(RTPlanDescription="boost Keller, Aarau, Nowak, RT4711", ReferringPhysicianName="")
+            elsewhere = objects.image(study=2, ReferringPhysicianName="Keller^Urs")
+            nameless = objects.image(number=7, PatientID="", PatientName="", InstitutionName="Kantonsspital Aarau")
+            assert set(client.store(node.port, described, elsewhere, nameless)) == {0}
+            asked = {"SOPInstanceUID": described.SOPInstanceUID}
+            assert client.move(node.port, "IMAGE", asked, "TRIAL").status == 0
+            (sent,) = decoded(received.objects).values()
+            assert sent.RTPlanDescription == "boost Nowak, RT4711"
+            other = objects.image(number=8, PatientID="RT4711", OperatorsName="Nowak^Ewa")
+            assert client.store(node.port, other) == [0]
+            assert client.move(node.port, "IMAGE", asked, "TRIAL").status == 0
+            (sent,) = decoded(received.objects).values()
+            assert not [word for word in ("Keller", "Aarau", "Nowak", "4711") if word in sent.RTPlanDescription]
+            asked = {"SOPInstanceUID": nameless.SOPInstanceUID}
+            received.objects.clear()
+            assert client.move(node.port, "IMAGE", asked, "TRIAL").status == 0
+            assert not any(b"Aarau" in data for _, data in received.objects.values())
+
+
+def test_an_object_is_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second retrieval reads nothing of what the first has read, until there is something new."""
+    key = Key.load(tmp_path / "trial.key")
+    held = {"a": "1.1", "b": "1.2"}
+    monkeypatch.setattr(anonymising, "_related", lambda uids: held)
+    learnt: list[Path] = []
+    monkeypatch.setattr(Anonymiser, "learn", lambda self, path: learnt.append(path) or Learnt("QA1", "1", Harvest()))
+    peers = {"TRIAL": Peer("127.0.0.1", 1, anonymise=key.path)}
+    flights = anonymising.Anonymising(NodeOptions(tmp_path / "node", strangers=("store",), peers=peers))
+    for more, expected in (({}, ["1.1", "1.2"]), ({}, []), ({"c": "1.3"}, ["1.3"])):
+        held.update(more)
+        learnt.clear()
+        flight = flights.flight("TRIAL")
+        assert flight is not None
+        for _ in flight.learnt([], Path):
+            continue
+        assert learnt == list(map(Path, expected))
+
+
+def test_nothing_is_sent_where_the_index_cannot_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Since what identifies in other objects could be in the text of these."""
+
+    def broken(uids: object) -> object:
+        raise DatabaseError("no such table: with what was asked")
+
+    monkeypatch.setattr(anonymising, "_related", broken)
+    peers = {"TRIAL": Peer("127.0.0.1", 1, anonymise=Key.load(tmp_path / "trial.key").path)}
+    flight = anonymising.Anonymising(NodeOptions(tmp_path / "node", strangers=("store",), peers=peers)).flight("TRIAL")
+    assert flight is not None and list(flight.learnt([], Path)) == []
+    assert caplog.messages == [
+        "what else the node holds of the patients cannot be looked up (DatabaseError), so nothing is sent"
+    ]
+    with pytest.raises(Incomplete) as refused:
+        flight.rewritten(b"", part10.EXPLICIT_LITTLE)
+    assert str(refused.value) == "an object is not sent before who becomes whom is kept. Ask for it again."
 
 
 def test_settings_are_relative_to_the_file_that_has_them(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import shutil
 import signal
+import sqlite3
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,8 +220,14 @@ def test_export_to_a_folder_a_zip_and_an_archive(store: Path, tmp_path: Path) ->
     done = run("node", "data", "export", "--send", f"folder:{tmp_path / 'other'}", "--node", store)
     assert done == Done(0, f"{COUNT} of {COUNT} sent to other\n", "")
     assert len(Archive(f"folder:{tmp_path / 'other'}").find("IMAGE", PatientID="QA1")) == 8
-    code, sentence = run("node", "data", "export", "--to", tmp_path / "b", "--uid", "1.2", "--node", store).says
-    assert (code, sentence) == (2, "the node has nothing with these UIDs, so nothing was exported. Correct them.")
+    absent = ("--uid", objects.uid(1, 2), "--uid", "1.2", "--node", store)
+    for where in (("--to", tmp_path / "b"), ("--to", tmp_path / "b.zip"), ("--send", f"folder:{tmp_path / 'other'}")):
+        assert run("node", "data", "export", *where, *absent).says == (
+            1,
+            f"the node in {store / 'data'} has no study, series or object 1.2. "
+            "Correct it, or see: qa-fetch node database find.",
+        )
+    assert list(tmp_path.glob("b*")) == []
 
 
 def test_a_clean_database_is_described_again_from_the_files(copy: Path) -> None:
@@ -228,7 +236,7 @@ def test_a_clean_database_is_described_again_from_the_files(copy: Path) -> None:
     assert (code, sentence) == (
         2,
         "database clean empties the index, and forgets the accounts, tokens and annotations in it, "
-        "and there is nobody to ask. Say --yes to do it all the same.",
+        "and when and from whom each object came, and there is nobody to ask. Say --yes to do it all the same.",
     )
     assert run("node", "database", "clean", "--yes", "--node", copy) == Done(
         0, f"it is empty\nThe files stay. Describe them again with: qa-fetch node data index --node {copy}\n", ""
@@ -269,6 +277,28 @@ def test_nothing_that_changes_the_index_runs_beside_the_node(store: Path) -> Non
         assert (code, sentence) == (2, f"a node is running on {store / 'data'}. Stop it first.")
         assert run("node", "data", "verify", "--node", store).code == 0
         assert run("node", "statistics", store).code == 0
+
+
+def test_a_database_that_somebody_else_holds_is_one_sentence(copy: Path) -> None:
+    """After some seconds of waiting, and whatever was to be done."""
+    with contextlib.closing(sqlite3.connect(copy / "data/index.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for words in (("database", "drop", "--yes"), ("database", "clean", "--yes"), ("token", "add", "viewer")):
+            assert run("node", *words, "--node", copy).says == (
+                2,
+                "the node's database cannot be used (OperationalError). "
+                "Check that it runs, that no other program holds it, and the [database] table.",
+            )
+    assert run("node", "database", "check", "--node", copy).code == 0
+
+
+def test_an_index_is_made_by_one_process_or_more(copy: Path) -> None:
+    """Fewer there cannot be."""
+    for workers in (0, -3):
+        assert run("node", "data", "index", "--workers", workers, "--node", copy).says == (
+            2,
+            f"there cannot be {workers} workers. Give at least 1.",
+        )
 
 
 def test_users_and_tokens(copy: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -57,9 +58,61 @@ def test_many_files_are_read_by_several_processes(tmp_path: Path) -> None:
         assert set(client.store(node.port, *images)) == {0}
     before = all_of(options)
     assert node_script.done(options, "database.clean(options)") is None
-    assert all_of(options) == []
+    assert node_script.done(options, "database.check(options)")["instances"] == 0
     assert node_script.done(options, "upkeep.make_index(options, workers=2)")["added"] == 250
     assert all_of(options) == before
+
+
+@pytest.mark.parametrize("lost", ["cleaned", "dropped", "deleted"])
+def test_a_start_describes_what_an_index_has_lost(options: NodeOptions, lost: str) -> None:
+    """However it was lost, and although the node was stopped in good order; no object is replaced by a new one."""
+    before = all_of(options)
+    if lost == "deleted":
+        for left in options.data.glob("index.sqlite3*"):
+            left.unlink()
+    else:
+        assert node_script.done(options, f"database.{'clean' if lost == 'cleaned' else 'drop'}(options)") is None
+    with NodeProcess(options) as node:
+        assert client.store(node.port, objects.image(RTImageLabel="OTHER")) == [0x111]
+    assert all_of(options) == before
+    assert node_script.done(options, "upkeep.verify(options)")["problems"] == []
+
+
+def test_what_is_kept_apart_is_described_again_too(options: NodeOptions) -> None:
+    """The trace of it, from the files alone; a file that lies there under another name is named."""
+    with NodeProcess(options) as node:
+        others = [objects.image(number=number, RTImageLabel="OTHER") for number in (1, 2)]
+        assert client.store(node.port, *others) == [0x111, 0x111]
+    before = conflicts(options)
+    assert [row[0] for row in before] == [uid(1, 1, 2, 1), uid(1, 1, 2, 2)]
+    (options.data / "conflicts" / "1.2.3.dcm").write_bytes(path_of(options, uid(1, 1, 2, 1)).read_bytes())
+    assert node_script.done(options, "database.clean(options)") is None
+    assert conflicts(options) == []
+    report = node_script.done(options, "upkeep.make_index(options)")
+    assert report["added"] == len(objects.content()) + 2
+    assert report["problems"] == ["conflicts/1.2.3.dcm: its name is not that of the object in it."]
+    assert conflicts(options) == before
+    assert node_script.done(options, "upkeep.make_index(options)")["checked"] == 1
+
+
+def conflicts(options: NodeOptions) -> list[tuple[str, str, int]]:
+    """What the index says of the objects that are kept apart."""
+    with contextlib.closing(sqlite3.connect(options.data / "index.sqlite3")) as connection:
+        rows = connection.execute("SELECT SOPInstanceUID, digest, size FROM qa_fetch_node_conflict ORDER BY 1")
+        return rows.fetchall()
+
+
+def test_an_index_that_somebody_holds_is_no_fault_of_the_files(options: NodeOptions) -> None:
+    """It is one sentence, and not one for each file."""
+    assert node_script.done(options, "database.clean(options)") is None
+    with contextlib.closing(sqlite3.connect(options.data / "index.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert node_script.done(options, "upkeep.make_index(options)") == {
+            "error": "ConfigError",
+            "says": "the node's database cannot be used (OperationalError). "
+            "Check that it runs, that no other program holds it, and the [database] table.",
+        }
+    assert node_script.done(options, "upkeep.make_index(options)")["added"] == len(objects.content())
 
 
 def test_files_that_are_none_are_named_and_the_rest_is_described(options: NodeOptions) -> None:

@@ -32,6 +32,7 @@ class Learned:
     relational: Optional[bool] = None
     standard_only: bool = False
     ignores_offset: bool = False
+    counts: bool = True  # whether it says how many objects a study or series has
 
 
 def single(value: Value) -> bool:
@@ -93,6 +94,15 @@ def ask(
             if not row.get(keyword):
                 setattr(row, keyword, value)
     return rows
+
+
+def shown(
+    client: Client, learned: Learned, level: str, keys: Mapping[str, Value], first: int, most: int, budget: Budget
+) -> int:
+    """How many of so many answers an archive shows from a number on, counted from 1."""
+    where = path(level, keys)
+    parameters = _parameters(level, keys, [], set(_named(level, keys, where)), learned.standard_only)
+    return len(_page(client, where, [*parameters, ("limit", str(most))], first - 1, budget)[0])
 
 
 def _page(
