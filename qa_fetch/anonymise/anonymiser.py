@@ -86,8 +86,7 @@ class Anonymiser:
         path = Path(key).absolute()
         self.profile = profile if isinstance(profile, Profile) else Profile.load(profile)
         self._pixels = PixelPolicy.of(self.profile.pixels)
-        self.key = Key.load(path)  # a new one is not made before everything else is right
-        self.ids = Path(ids).absolute() if ids is not None else path.with_name(f"{path.stem}.ids")
+        self.ids = ids_of(path, ids)
         self.recipe = Recipe(
             path,
             self.profile,
@@ -95,6 +94,9 @@ class Anonymiser:
             Path(offsets).absolute() if offsets is not None else None,
             self.ids,
         )
+        if not path.exists():
+            Known(Key(b"", path), self.recipe)  # what is wrong with the lists is said before a key is made for nothing
+        self.key = Key.load(path)
         self.known = Known(self.key, self.recipe)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -105,11 +107,11 @@ class Anonymiser:
         """The same in another process, which reads what is known from the key's folder."""
         return cls(recipe.key, recipe.profile, new_ids=recipe.new_ids, offsets=recipe.offsets, ids=recipe.ids)
 
-    def learn(self, path: Union[str, Path]) -> str:
-        """Take note of what identifies in a file; the patient it is about."""
+    def learn(self, path: Union[str, Path]) -> Learnt:
+        """Take note of what identifies in a file."""
         learnt = self.examined(path)
         self.known.take(learnt)
-        return learnt.patient
+        return learnt
 
     def examined(self, path: Union[str, Path]) -> Learnt:
         """What identifies in a file, of which no note is taken."""
@@ -134,7 +136,7 @@ class Anonymiser:
             raise BadArchive("an object has no SOP Class or SOP Instance UID. Export it again from its source.")
         learnt = Learnt.of(person, harvest)
         self.known.take(learnt)
-        patient = self.known.owner(learnt.patient)
+        patient = self.known.owner(learnt.patient, learnt.study)
         made = self.key.made_code(patient) or self.key.made_uid(person.sop_instance)
         if self.known.identities.is_code(patient) and not made:
             raise BadArchive(
@@ -186,6 +188,11 @@ class Anonymiser:
         from .folder import anonymise_folder
 
         return anonymise_folder(self, source, to, **options)
+
+
+def ids_of(key: Path, ids: Union[str, Path, None]) -> Path:
+    """The folder for who is who that belongs to a key, unless another one is named."""
+    return Path(ids).absolute() if ids is not None else key.with_name(f"{key.stem}.ids")
 
 
 def _write(path: Path, pieces: Iterable[part10.Buffer]) -> None:

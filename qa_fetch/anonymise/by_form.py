@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from .patterns import MONTHS
 from .vocabulary import DICOM, GENERIC, TITLES
 
 # Made of a UUID, or of at least five components, since versions and network addresses have four.
@@ -18,6 +19,8 @@ _MONTH: Final = (
     r"(?:jan|feb|f[eé]v|mar|m[aä]r|apr|avr|abr|ma[iy]|jun|jui|jul|lug|aug|ago|ao[uû]|sep|set|o[ckt]t|nov|de[czs]|d[eé]c|dic)"
     r"[a-zéû]{0,7}"
 )
+# Whole, where a number before and one behind make no date of a word that only begins like a month ("2024 marker 3").
+_MONTHS: Final = "|".join((*" ".join(MONTHS).split(), "m[aä]rz", "f[eé]vr?(?:ier)?", "ao[uû]t", "d[eé]c(?:embre)?"))
 _FORMS: Final = (
     r"(?<![\w.+%-])[\w.+%-]{1,200}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}",
     r"(?<!\w)[a-z][a-z0-9+.-]{1,9}://[^\s/@]{1,200}@\S{1,500}",
@@ -32,12 +35,15 @@ _FORMS: Final = (
     r"|ssn|ahv|avs)[ .:=#-]{1,4}[a-z]{0,6}[-_]?[0-9][\w-]{2,40}",
     r"(?<!\w)(?:dob|d\.o\.b\.|birth ?date|date of birth|born|geb(?:oren)?(?: am)?|geburtsdatum|n[eé]e? le)[ .:=]{1,3}"
     r"[0-9][0-9./ -]{3,10}(?<![ ])",
-    r"(?<![0-9.])(?:19|20)[0-9]{2}(?:(?:-[01]?[0-9]-|/[01]?[0-9]/|\.[01]?[0-9]\.)[0-3]?[0-9]"
-    r"|(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])",
-    r"(?<![0-9.])[0-3]?[0-9](?:\.[ ]?[01]?[0-9]\.[ ]?|/[0-3]?[0-9]/|-[0-3]?[0-9]-)(?:19|20)[0-9]{2}(?![0-9])",
+    r"(?<![0-9.])(?:19|20)[0-9]{2}(?:(?:-[01]?[0-9]-|/[01]?[0-9]/|\.[01]?[0-9]\.|_[01]?[0-9]_)[0-3]?[0-9]"
+    r"|(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?:(?:[01][0-9]|2[0-3])[0-5][0-9](?:[0-5][0-9](?:\.[0-9]{1,6})?)?)?)(?![0-9])",
+    r"(?<![0-9.])[0-3]?[0-9](?:\.[ ]?[01]?[0-9]\.[ ]?|/[0-3]?[0-9]/|-[0-3]?[0-9]-|_[0-3]?[0-9]_)(?:19|20)[0-9]{2}"
+    r"(?![0-9])",
     r"(?<![0-9./])[0-3]?[0-9]/[0-3]?[0-9]/[0-9]{2}(?![0-9/])",
-    rf"(?<![0-9.])[0-3]?[0-9](?:st|nd|rd|th|\.)?[ -]?{_MONTH}[ .,-]{{0,2}}(?:19|20)[0-9]{{2}}(?![0-9])",
+    rf"(?<![0-9.])[0-3]?[0-9](?:st|nd|rd|th|\.)?[ _-]?{_MONTH}[ .,_-]{{0,2}}(?:19|20)[0-9]{{2}}(?![0-9])",
     rf"(?<!\w){_MONTH}[ .-]{{0,2}}[0-3]?[0-9](?:st|nd|rd|th)?,?[ -](?:19|20)[0-9]{{2}}(?![0-9])",
+    rf"(?<![0-9.])(?:19|20)[0-9]{{2}}[ ._-]?(?:{_MONTHS})[ ._-]{{0,2}}[0-3]?[0-9](?:st|nd|rd|th)?(?![0-9])",
 )
 FORMS: Final = re.compile("|".join(_FORMS), re.IGNORECASE)
 

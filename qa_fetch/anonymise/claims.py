@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError, Incomplete
+from .keyed import Key
 
 _TABLE = """
-CREATE TABLE IF NOT EXISTS targets (target TEXT PRIMARY KEY, source BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_source ON targets (source);
+CREATE TABLE IF NOT EXISTS made (target TEXT PRIMARY KEY, source BLOB NOT NULL, instance TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_source ON made (source);
+CREATE INDEX IF NOT EXISTS by_instance ON made (instance);
 """
+_NO_MORE = ""  # the source of a file whose source is another object now: a staging folder is used again
 _PATIENCE = 60.0  # seconds that other workers may take to note theirs
 
 
@@ -37,12 +40,14 @@ class Claims:
         The SQLite file.
     output
         The folder whose files are listed.
+    key
+        By which UIDs of instances became what they are in the output, unless they were kept.
     replaces
         Whether what was made of a source may be made anew; not where the source is gone.
     """
 
-    def __init__(self, path: Path, output: Path, *, replaces: bool) -> None:
-        self._path, self._output, self._replaces = path, output, replaces
+    def __init__(self, path: Path, output: Path, key: Key, *, replaces: bool) -> None:
+        self._path, self._output, self._key, self._replaces = path, output, key, replaces
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
@@ -79,7 +84,9 @@ class Claims:
 
     def _settle(self, database: sqlite3.Connection, target: str, source: str, made: Path) -> Settled:
         there = self._output / target
-        row = database.execute("SELECT source FROM targets WHERE target = ?", (target,)).fetchone()
+        if there == Path(source):
+            return Settled()  # in place, by other rules than before
+        row = database.execute("SELECT source FROM made WHERE target = ?", (target,)).fetchone()
         owner = source if row is None else os.fsdecode(row[0])
         if there.exists():
             if filecmp.cmp(made, there, shallow=False):
@@ -89,22 +96,27 @@ class Claims:
                     problem=f"{there} is there already, is another object, and was not made with this key folder. "
                     "Move it away, or name another output folder."
                 )
-            if owner != source or not self._replaces:
+            if owner not in (source, _NO_MORE) or not self._replaces:
                 return Settled(
                     problem="another file holds a different object under the same SOP Instance UID and has become "
                     f"{there}. Remove the one that is wrong, then run again."
                 )
-        elif owner != source and Path(owner).exists():
+        elif owner not in (source, _NO_MORE) and Path(owner).exists():
             raise Incomplete(
                 "two files hold objects with one SOP Instance UID, and the other one is being written. Run again."
             )
-        database.execute("INSERT OR REPLACE INTO targets VALUES (?, ?)", (target, os.fsencode(source)))
-        return Settled(outdated=self._outdated(database, source, target) if self._replaces else ())
+        instance = self._key.uid(there.stem)  # the same for a UID that was mapped and for one that was kept
+        database.execute("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", (target, os.fsencode(source), instance))
+        return Settled(outdated=_outdated(database, source, target, instance) if self._replaces else ())
 
-    def _outdated(self, database: sqlite3.Connection, source: str, target: str) -> tuple[str, ...]:
-        """What else was made of a source that has changed since, which is forgotten."""
-        sql = "SELECT target FROM targets WHERE source = ? AND target <> ?"
-        found = database.execute(sql, (os.fsencode(source), target))
-        others = tuple(str(row[0]) for row in found)
-        database.executemany("DELETE FROM targets WHERE target = ?", [(other,) for other in others])
-        return others
+
+def _outdated(database: sqlite3.Connection, source: str, target: str, instance: str) -> tuple[str, ...]:
+    """Where the same object was before, which is forgotten; what was made of another one of this name stays."""
+    subject, path = target.partition("/")[0], os.fsencode(source)
+    sql = "SELECT target, source FROM made WHERE instance = ? AND target <> ? AND source IN (?, ?)"
+    found = database.execute(sql, (instance, target, path, os.fsencode(_NO_MORE))).fetchall()
+    outdated = tuple(str(there) for there, of in found if of == path or there.partition("/")[0] == subject)
+    database.executemany("DELETE FROM made WHERE target = ?", [(there,) for there in outdated])
+    of_no_more = "UPDATE made SET source = ? WHERE source = ? AND target <> ?"
+    database.execute(of_no_more, (os.fsencode(_NO_MORE), path, target))
+    return outdated

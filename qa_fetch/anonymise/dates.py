@@ -55,13 +55,25 @@ def moved_moment(value: str, days: int) -> Optional[str]:
     return digits[: len(year + month + day_number)] + clock + zone
 
 
-def capped_age(value: str) -> Optional[str]:
-    """An AS, where nobody is older than 90 years; None where it is none."""
+def capped_age(value: str, when: str = "", last: str = "") -> Optional[str]:
+    """An AS, where nobody is older than 90 years; None where it is none, or says that of a later day.
+
+    Parameters
+    ----------
+    value
+        The age.
+    when, last
+        The day on which the patient was that old, and the last one that other objects tell of the patient.
+    """
     found = _AGE.match(value.strip(" \0"))
     if found is None:
         return None
     years = int(found.group(1)) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[found.group(2)]
-    return f"{OLDEST_AGE:03d}Y" if years >= OLDEST_AGE else value
+    if years >= OLDEST_AGE:
+        return f"{OLDEST_AGE:03d}Y"
+    then, later = day_of(when), day_of(last)
+    since = (later - then).days / 365.25 if then and later else 0.0
+    return None if years + since >= OLDEST_AGE else value
 
 
 def is_over_89(birth: str, when: str) -> bool:

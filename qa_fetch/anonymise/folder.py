@@ -21,13 +21,12 @@ from ..errors import ConfigError, NotFound
 from ..shelf.disk import make_folder
 from .audit import Anonymised, write_reports
 from .foreseeing import foreseen
-from .harvest import Harvest
 from .in_place import empty_folders, private_folder, remove_emptied
 from .known import Learnt
 from .learning import Shared, fingerprint, take
 from .naming import mark
 from .sources import PARTIAL, handfuls, paths
-from .working import Job, learn, write
+from .working import Job, learn, learnt_of, write
 
 if TYPE_CHECKING:
     from .anonymiser import Anonymiser
@@ -76,11 +75,10 @@ def anonymise_folder(
     """
     if held not in (None, "drop", "quarantine"):
         raise ConfigError(f"objects that are held back cannot be treated as {held!r}. Say drop or quarantine.")
-    root = Path(source).absolute()
-    output = output_of(root, None if to is None else Path(to).absolute(), in_place=in_place, dry_run=dry_run)
     if dry_run:
+        root, _ = _folders(source, to, in_place=in_place, dry_run=True)
         return foreseen(anonymiser, root, on_progress, cancelled)
-    _check(anonymiser, root, output)
+    root, output = check(source, to, anonymiser.key.path, anonymiser.ids, in_place=in_place, workers=workers)
     run_of = mark(f"{output.resolve()} {anonymiser.key.code('')}")
     private = private_folder(anonymiser.ids / "runs" / run_of)
     keeps = held == "quarantine" or (in_place and held is None)
@@ -88,16 +86,40 @@ def anonymise_folder(
     return _Run(anonymiser, job, workers, on_progress, cancelled).all()
 
 
-def output_of(root: Path, to: Optional[Path], *, in_place: bool, dry_run: bool = False) -> Path:
-    """Where the files go; ConfigError where that is not clear.
+def check(
+    source: Union[str, Path], to: Union[str, Path, None], key: Path, ids: Path, *, in_place: bool, workers: int
+) -> tuple[Path, Path]:
+    """The folder of the originals and that of the output; ConfigError or NotFound where a run cannot be.
+
+    It needs no key yet, so that none is made for nothing.
 
     Parameters
     ----------
-    root, to
-        The folder of the originals and the one of the output, both absolute.
-    in_place, dry_run
+    source, to, in_place, workers
         What is asked for.
+    key, ids
+        Where the key and the identities are, or will be: nothing that says who is who may lie where the data are.
     """
+    root, output = _folders(source, to, in_place=in_place)
+    if workers < 1:
+        raise ConfigError(f"there cannot be {workers} workers. Give at least 1.")
+    for what, place in (("the key", key), ("the folder of the identities", ids)):
+        inside = (place.resolve(), *place.resolve().parents)
+        if output.resolve() in inside:
+            raise ConfigError(
+                f"{what} {place} lies in {output}, and would be passed on with the data. Name a place outside of it."
+            )
+        if root.resolve() in inside:
+            raise ConfigError(f"{what} {place} lies in {root}, whose files are read. Name a place outside of it.")
+    if next(handfuls(root), None) is None:
+        raise NotFound(f"{root} holds no files. Name the folder with the DICOM files.")
+    return root, output
+
+
+def _folders(
+    source: Union[str, Path], given: Union[str, Path, None], *, in_place: bool, dry_run: bool = False
+) -> tuple[Path, Path]:
+    root, to = Path(source).absolute(), None if given is None else Path(given).absolute()
     if not root.is_dir():
         raise ConfigError(f"{root} is not a folder. Name the folder with the DICOM files.")
     if in_place and to is not None:
@@ -105,7 +127,7 @@ def output_of(root: Path, to: Optional[Path], *, in_place: bool, dry_run: bool =
     if to is None:
         if not (in_place or dry_run):
             raise ConfigError("say where the anonymised files go (to), or that they replace the originals (in place).")
-        return root
+        return root, root
     own, target = root.resolve(), to.resolve()
     if own == target:
         raise ConfigError(f"{to} is the folder of the originals. Name another one, or replace them in place.")
@@ -115,19 +137,7 @@ def output_of(root: Path, to: Optional[Path], *, in_place: bool, dry_run: bool =
         raise ConfigError(f"{root} lies within the output {to}. Name another output folder.")
     if to.exists() and not to.is_dir():
         raise ConfigError(f"{to} is a file. Name a folder.")
-    return to
-
-
-def _check(anonymiser: Anonymiser, root: Path, output: Path) -> None:
-    """Nothing that says who is who may lie where the data are."""
-    for what, place in (("the key", anonymiser.key.path), ("the folder of the identities", anonymiser.ids)):
-        inside = (place.resolve(), *place.resolve().parents)
-        if output.resolve() in inside:
-            raise ConfigError(
-                f"{what} {place} lies in {output}, and would be passed on with the data. Name a place outside of it."
-            )
-        if root.resolve() in inside:
-            raise ConfigError(f"{what} {place} lies in {root}, whose files are read. Name a place outside of it.")
+    return root, to
 
 
 class _Run:
@@ -141,24 +151,19 @@ class _Run:
         on_progress: Optional[OnProgress],
         cancelled: Optional[threading.Event],
     ) -> None:
-        if workers < 1:
-            raise ConfigError(f"there cannot be {workers} workers. Give at least 1.")
         self._anonymiser, self._job, self._workers = anonymiser, job, workers
         self._on_progress, self._cancelled = on_progress, cancelled
         self._private, self._output = Path(job.private), Path(job.output)
-        self._marks: dict[str, str] = {}
+        self._marks: dict[tuple[str, str], str] = {}
         self._already = 0
-        self._found = False
 
     def all(self) -> Anonymised:
         """Learn, write, and say what was done."""
         begun = time.monotonic()
-        with Ledger(self._private / "learnt" / _LEDGER) as learning, Ledger(self._private / _LEDGER) as writing:
+        with Ledger(self._private / "examined" / _LEDGER) as learning, Ledger(self._private / _LEDGER) as writing:
             learnt = self._in_two_goes(learning, learn, "learning", self._read_items())
             anonymised = Anonymised(self._output, self._private)
             if not self._stopped(learnt, anonymised):
-                if not self._found:
-                    raise NotFound(f"{self._job.source} holds no files. Name the folder with the DICOM files.")
                 self._take(learnt)
                 written = self._write(learnt, writing)
                 self._count(written, writing, anonymised)
@@ -194,9 +199,10 @@ class _Run:
             )
 
     def _read_items(self) -> Iterator[Item]:
+        # In place, what is a result already depends on the rules.
+        how = {"how": fingerprint(self._anonymiser)} if self._job.in_place else {}
         for payload in handfuls(Path(self._job.source)):
-            self._found = True
-            yield Item(f"{payload['number']}:{payload['folder']}", payload)
+            yield Item(f"{payload['number']}:{payload['folder']}", {**payload, **how})
 
     def _is_whole(self, payload: Mapping[str, Any], detail: Mapping[str, Any]) -> bool:
         """Whether nothing of an item that is done failed, and all that it made is there."""
@@ -225,7 +231,7 @@ class _Run:
             shutil.rmtree(partial_files)  # of a run that was killed
         make_folder(partial_files)
         self._already = 0
-        with self._job.claims.prepared():
+        with self._job.claims(self._anonymiser.key).prepared():
             reports = self._in_two_goes(ledger, write, "writing", self._write_items(learnt))
         shutil.rmtree(partial_files)
         if hasattr(os, "sync"):
@@ -237,7 +243,8 @@ class _Run:
         how = fingerprint(self._anonymiser)
         for row in _rows(learnt):
             detail = row.detail or {"kinds": {}, "patients": {}, "failed": _problem(row)}
-            known = [self._marks[patient] for patient in sorted(detail["patients"])]
+            patients = detail["patients"].items()
+            known = sorted(self._marks[patient, study] for patient, said in patients for study in said["studies"])
             payload = {
                 **row.payload,
                 "kinds": detail["kinds"],
@@ -291,10 +298,8 @@ def _one_by_one(report: Report) -> Iterator[Item]:
 
 def _learnt(row: Row) -> Iterator[Learnt]:
     """What one handful said."""
-    for patient, found in row.detail.get("patients", {}).items():
-        yield Learnt(patient, "", Harvest.from_json(found))
-    for study, patient in row.detail.get("studies", {}).items():
-        yield Learnt(patient, study, Harvest())
+    for patient, said in row.detail.get("patients", {}).items():
+        yield from learnt_of(patient, said)
 
 
 def _problem(row: Row) -> dict[str, str]:

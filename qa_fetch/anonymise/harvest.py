@@ -13,6 +13,7 @@ from typing import Any, Callable, Final, Optional
 from ..errors import BadArchive, ConfigError
 from ..part10 import DEFLATED, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Buffer, Element, elements, inflated, items
 from .charset import Charset
+from .dates import day_of
 from .dictionary import vr_of
 from .identifying import CODES, NOBODY, SORTS, Sort
 from .patterns import day, is_number
@@ -24,6 +25,7 @@ _DUMMY: Final = date(1900, 1, 1)  # the birth date of those who have none
 _DIGITS = re.compile(r"[0-9]")
 _TELEPHONE = re.compile(r"\+?[0-9](?:[ ()./-]{0,2}[0-9]){5,17}")
 _MAIL = re.compile(r"[^\s@:;<>^,]{1,200}@[^\s@:;<>^,]{1,200}")
+_SORTS_OF_VRS: Final = {b"PN": Sort.NAME, b"DA": Sort.DAY, b"DT": Sort.DAY}
 _SEQUENCE_VRS: Final = frozenset((b"SQ", b"UN"))
 _ONE_VALUE: Final = frozenset((b"LT", b"ST", b"UT", b"UR"))
 _PERSONAL: Final = {
@@ -37,20 +39,22 @@ _PERSONAL: Final = {
     0x0020000D: "study",
     0x0020000E: "series",
 }
-_FIELDS: Final = ("names", "ids", "dates", "others")
+_FIELDS: Final = ("names", "ids", "dates", "others", "days")
 
 
 @dataclass
 class Harvest:
     """Strings that identify: names of patient and staff, numbers, birth dates, and institutions with addresses.
 
-    A name is there as a whole ("SMITH^JOHN"), which tells its parts, and in its parts.
+    A name is there as a whole ("SMITH^JOHN"), which tells its parts, and in its parts. The days on which something was
+    done identify nobody alone; left in text they tell by how many days the dates of the objects have moved.
     """
 
     names: set[str] = field(default_factory=set)
     ids: set[str] = field(default_factory=set)
     dates: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
+    days: set[str] = field(default_factory=set)
 
     def __ior__(self, other: Harvest) -> Harvest:
         for name in _FIELDS:
@@ -74,8 +78,8 @@ class Harvest:
             isinstance(value.get(name), list) and all(isinstance(text, str) for text in value[name]) for name in _FIELDS
         ):
             raise ConfigError(
-                "a kept harvest is not what qa-fetch wrote: it should have the lists names, ids, dates and others. "
-                "Delete its file; it is made anew."
+                "a kept harvest is not what qa-fetch wrote: it should have the lists names, ids, dates, others and "
+                "days. Delete its file; it is made anew."
             )
         return cls(*(set(value[name]) for name in _FIELDS))
 
@@ -160,9 +164,9 @@ class _Walk:
                 vr = vr_of(tag)
             if not depth and tag in _PERSONAL:
                 self.personal[_PERSONAL[tag]] = _plain(charset.decode(bytes(view[value:end]), vr))
-            if tag in sorts or vr == b"PN":
+            if tag in sorts or vr in _SORTS_OF_VRS:
                 raw = bytes(view[value:end])
-                for kept, text in _told(sorts.get(tag, Sort.NAME), vr, charset, raw):
+                for kept, text in _told(sorts.get(tag) or _SORTS_OF_VRS[vr], vr, charset, raw):
                     kept(self.found).add(text)
             elif vr in _SEQUENCE_VRS:
                 if tag not in NOBODY:
@@ -207,7 +211,7 @@ def _plain(text: str) -> str:
     return "".join(chr(ord(letter) - 0xDC00) if "\udc80" <= letter <= "\udcff" else letter for letter in text)
 
 
-_NAMES, _IDS, _DATES, _OTHERS = map(attrgetter, _FIELDS)
+_NAMES, _IDS, _DATES, _OTHERS, _DAYS = map(attrgetter, _FIELDS)
 _Kept = Callable[[Harvest], set[str]]
 
 
@@ -229,6 +233,10 @@ def _of_value(sort: Sort, text: str) -> Iterator[tuple[_Kept, str]]:
         born = day(text)
         if born and born != _DUMMY:
             yield _DATES, f"{born:%Y%m%d}".zfill(8)
+    elif sort is Sort.DAY:
+        done = day_of(text)
+        if done and done != _DUMMY:
+            yield _DAYS, f"{done:%Y%m%d}".zfill(8)
     elif sort is Sort.PLACE:
         if identifies_a_place(text):
             yield _OTHERS, text

@@ -15,6 +15,7 @@ class Sort(Enum):
     STEP = "steps"  # numbers that are often just counted: only long ones identify
     TELECOM = "telecom"  # telephone numbers and mail addresses in one text
     DATE = "dates"
+    DAY = "days"  # when something was done: known by the VR
     PLACE = "others"
 
 

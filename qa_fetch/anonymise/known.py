@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
@@ -19,7 +20,6 @@ from .text import Scrubber
 from .values import Subject
 
 _HARVESTS, _STUDIES = "harvests.json", "studies.json"
-_STUDY = "study "  # who an object is of that names nobody: whoever the others of its study are of
 
 
 class Recipe(NamedTuple):
@@ -34,84 +34,123 @@ class Recipe(NamedTuple):
 
 @dataclass(frozen=True)
 class Learnt:
-    """What one object says: who it is about, of which study it is, and what identifies that patient."""
+    """What one object says: who it is about, of which study it is, and what identifies that patient.
+
+    ``has_id`` tells a PatientID from what stands for one where it is missing.
+    """
 
     patient: str
     study: str
     harvest: Harvest
+    has_id: bool = False
 
     @classmethod
     def of(cls, person: Person, harvest: Harvest) -> Learnt:
         """From what was read of it."""
-        nobody = f"{_STUDY}{person.study}" if person.study else ""
-        return cls(person.identity or nobody, person.study if person.identity else "", harvest)
+        patient = person.identity or (_nobody(person.study) if person.study else "")
+        return cls(patient, person.study, harvest, bool(person.patient_id))
+
+
+def _nobody(study: str) -> str:
+    """Who an object is of that names nobody, unless its study knows more."""
+    return f"study {study}"
 
 
 class Known:
-    """Everybody of whom an anonymiser knows something; it is kept in the folder beside the key."""
+    """Everybody of whom an anonymiser knows something; it is kept in the folder beside the key.
+
+    The same person may have several identities: an ID, another one, or none but a name. Those that share a study know
+    each other's strings, and what has no ID is of the only ID of its study.
+    """
 
     def __init__(self, key: Key, recipe: Recipe) -> None:
         self.identities = Identities(key, recipe.ids, new_ids=recipe.new_ids, offsets=recipe.offsets)
         self._folder = recipe.ids
         self._keeps_institution = "retain-institution-identity" in recipe.profile.options
         self._harvests = {name: Harvest.from_json(one) for name, one in _read(recipe.ids / _HARVESTS).items()}
-        self._studies: dict[str, str] = _read(recipe.ids / _STUDIES)
+        self._studies: dict[str, dict[str, bool]] = _read(recipe.ids / _STUDIES)  # with IDs told from names
+        self._visits: dict[str, set[str]] = {}  # the same the other way around
+        for study, identities in self._studies.items():
+            for patient in identities:
+                self._visits.setdefault(patient, set()).add(study)
         self._subjects: dict[str, Subject] = {}
         self._lock = threading.RLock()
 
     @property
-    def patients(self) -> list[str]:
-        """Everybody who has a name in some object."""
-        return sorted(patient for patient in self._harvests if patient and not patient.startswith(_STUDY))
+    def owners(self) -> set[str]:
+        """Everybody of whom there is an object, by the identity that has the code; codes themselves are nobody."""
+        alone = ((patient, "") for patient in self._harvests if patient and patient not in self._visits)
+        visits = ((patient, study) for study, identities in self._studies.items() for patient in identities)
+        return {self.owner(*one) for one in (*alone, *visits) if not self.identities.is_code(one[0])}
 
     def take(self, learnt: Learnt) -> None:
         """Put what an object says to what is known."""
+        patient = learnt.patient
         with self._lock:
-            if learnt.study:
-                self._studies.setdefault(learnt.study, learnt.patient)
-            known = self._harvests.setdefault(learnt.patient, Harvest())
+            is_new = self._has_visited(learnt)
+            known = self._harvests.setdefault(patient, Harvest())
             if not learnt.harvest <= known:
                 known |= learnt.harvest
-                self._subjects.pop(self.owner(learnt.patient), None)
+                is_new = True
+            for name in self._related(patient) if is_new else ():
+                self._subjects.pop(name, None)
 
-    def owner(self, patient: str) -> str:
-        """Whose an object is; one that names nobody is of the patient of its study."""
-        return self._studies.get(patient[len(_STUDY) :], patient) if patient.startswith(_STUDY) else patient
+    def _has_visited(self, learnt: Learnt) -> bool:
+        """Note of which study an object is; whether that is new."""
+        patient, study = learnt.patient, learnt.study
+        if not study or self._studies.get(study, {}).get(patient) in (True, learnt.has_id):
+            return False
+        if self.identities.is_code(patient):
+            return False  # it was anonymised before, perhaps under the same UID
+        self._studies.setdefault(study, {})[patient] = learnt.has_id
+        self._visits.setdefault(patient, set()).add(study)
+        return True
 
-    def strings(self, patient: str) -> Harvest:
-        """What identifies a patient, in whichever object it stands."""
-        owner = self.owner(patient)
+    def _related(self, patient: str) -> set[str]:
+        """The identities in the studies of one of them."""
+        studies = self._visits.get(patient, ())
+        return {patient}.union(*(self._studies[study] for study in studies))
+
+    def owner(self, patient: str, study: str) -> str:
+        """Whose an object is; one without an ID is of the patient of its study, where that is clear."""
+        with self._lock:
+            identities = self._studies.get(study, {})
+            if identities.get(patient, True):
+                return patient
+            named = [name for name in identities if name != _nobody(study)]
+            others = [name for name in named if identities[name]] or named
+            return others[0] if len(others) == 1 else patient
+
+    def strings(self, owner: str) -> Harvest:
+        """What identifies a patient, in whichever object it stands and under whichever identity."""
         found = Harvest()
-        for name in {owner, patient}:
+        for name in self._related(owner):
             found |= self._harvests.get(name, Harvest())
-        if not owner.startswith(_STUDY):
-            for study, whose in self._studies.items():
-                if whose == owner and f"{_STUDY}{study}" in self._harvests:
-                    found |= self._harvests[f"{_STUDY}{study}"]
         return found
 
-    def subject(self, patient: str) -> Subject:
+    def subject(self, owner: str) -> Subject:
         """What stands for a patient, and takes the patient's strings out of text."""
         with self._lock:
-            owner = self.owner(patient)
             if owner not in self._subjects:
                 is_done = self.identities.is_code(owner)
                 code = self.identities.code(owner)
                 days = 0 if is_done else self.identities.days(owner)
-                self._subjects[owner] = Subject(code, days, Scrubber(self._scrubbed(owner, code)))
+                known = self.strings(owner)
+                scrubber = Scrubber(self._scrubbed(known, code, is_done))
+                self._subjects[owner] = Subject(code, days, scrubber, _last(known.days))
             return self._subjects[owner]
 
-    def _scrubbed(self, patient: str, code: str) -> Harvest:
-        """What is taken out of this patient's text: not the code itself, nor an institution that the profile keeps."""
-        known = self.strings(patient)
+    def _scrubbed(self, known: Harvest, code: str, is_done: bool) -> Harvest:
+        """What is taken out of a patient's text: not the code itself, nor an institution that the profile keeps."""
         others = set() if self._keeps_institution else known.others
-        return Harvest(known.names - {code}, known.ids - {code}, known.dates, others)
+        days = set() if is_done else known.days  # of an output they have moved: nobody knows them
+        return Harvest(known.names - {code}, known.ids - {code}, known.dates, others, days)
 
-    def name(self, patients: Iterable[str]) -> None:
+    def name(self, owners: Iterable[str]) -> None:
         """Settle who becomes whom, where that can be: a patient who is on no list will be told file by file."""
-        for patient in sorted(patients):
+        for owner in sorted(owners):
             try:
-                self.subject(patient)
+                self.subject(owner)
             except QAFetchError:
                 continue
 
@@ -124,18 +163,27 @@ class Known:
                 known = harvests.setdefault(patient, Harvest())
                 known |= harvest
             write_json(self._folder / _HARVESTS, {name: one.to_json() for name, one in sorted(harvests.items())})
-            write_json(self._folder / _STUDIES, {**_read(self._folder / _STUDIES), **self._studies})
+            studies = _read(self._folder / _STUDIES)
+            for study, identities in self._studies.items():
+                studies[study] = {**studies.get(study, {}), **identities}
+            write_json(self._folder / _STUDIES, studies)
+
+
+def _last(days: Iterable[str]) -> str:
+    """The last day on which anything was done, for which somebody had to be alive: not one still to come."""
+    today = f"{date.today():%Y%m%d}"
+    return max((day for day in days if day <= today), default="")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What an earlier run has kept."""
+    """What an earlier run has kept: by patient or by study."""
     if not path.exists():
         return {}
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _unreadable(path) from error
-    if not isinstance(entries, dict):
+    if not isinstance(entries, dict) or not all(isinstance(one, dict) for one in entries.values()):
         raise _unreadable(path)
     return entries
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from .known import Learnt
+from .known import Known, Learnt
 from .naming import mark
 
 if TYPE_CHECKING:
@@ -35,15 +35,22 @@ def _opened(pickled: bytes) -> Shared:
     return Shared(pickle.loads(pickled))
 
 
-def take(anonymiser: Anonymiser, learnt: Iterable[Learnt]) -> dict[str, str]:
-    """Put what was learnt to what is known, and keep all of it; a mark of what is known now of each patient."""
-    patients = set()
+def take(anonymiser: Anonymiser, learnt: Iterable[Learnt]) -> dict[tuple[str, str], str]:
+    """Put what was learnt to what is known, and keep all of it; a mark of what is known now, by patient and study."""
+    known, seen = anonymiser.known, set()
     for one in learnt:
-        anonymiser.known.take(one)
-        patients.add(one.patient)
-    anonymiser.known.name(patients)
+        known.take(one)
+        seen.add((one.patient, one.study))
+    owners = {one: known.owner(*one) for one in seen}
+    known.name(set(owners.values()))
     anonymiser.save()
-    return {name: mark(json.dumps(anonymiser.known.strings(name).to_json(), sort_keys=True)) for name in patients}
+    marks = {owner: mark(_told(known, owner)) for owner in set(owners.values())}
+    return {one: marks[owner] for one, owner in owners.items()}
+
+
+def _told(known: Known, owner: str) -> str:
+    """Everything that decides about this patient's objects."""
+    return json.dumps([owner, known.strings(owner).to_json()])
 
 
 def fingerprint(anonymiser: Anonymiser) -> str:

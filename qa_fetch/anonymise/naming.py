@@ -9,8 +9,10 @@ from typing import NamedTuple
 from .. import part10
 from ..part10 import plain
 from .charset import Charset
+from .table import BLANKED_CODE
 
 _LAST = 0x00200011
+_CODE_VALUE, _METHOD, _CODES = 0x00080100, 0x00120063, 0x00120064
 _TAGS = {
     0x00080018: "instance",
     0x00080020: "day",
@@ -52,6 +54,26 @@ def facts_of(data: part10.Buffer, transfer_syntax: str) -> Facts:
         if tag in _TAGS:
             found[_TAGS[tag]] = charset.decode(bytes(view[value:end]), vr or b"LO").strip(" \0")
     return Facts(**found)
+
+
+def rules_of(data: part10.Buffer, transfer_syntax: str) -> tuple[str, frozenset[str]]:
+    """By which profile and options an object says that it was anonymised; BadArchive where it is none."""
+    method, view = "", memoryview(data)
+    codes: set[str] = set()
+    for tag, _, _, value, end in part10.elements(view, transfer_syntax):
+        if tag > _CODES:
+            break
+        if tag == _METHOD:
+            method = _text(view[value:end])
+        elif tag == _CODES:
+            for item in part10.items(view[value:end], transfer_syntax):
+                inside = part10.elements(item, transfer_syntax)
+                codes.update(_text(item[one.value : one.end]) for one in inside if one.tag == _CODE_VALUE)
+    return method, frozenset(codes - {BLANKED_CODE[0]})
+
+
+def _text(raw: part10.Buffer) -> str:
+    return bytes(raw).decode("latin-1").strip(" \0")
 
 
 def place_of(facts: Facts) -> str:

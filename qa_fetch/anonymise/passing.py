@@ -37,12 +37,13 @@ def learnt(anonymiser: Anonymiser, paths: Iterable[Path]) -> Iterator[None]:
 
     A file that cannot be read, and a patient without a code, are no matter here: each object says so in its turn.
     """
-    patients = set()
+    known, seen = anonymiser.known, set()
     for path in paths:
         with contextlib.suppress(BadArchive, OSError):
-            patients.add(anonymiser.learn(path))
+            one = anonymiser.learn(path)
+            seen.add((one.patient, one.study))
         yield
-    anonymiser.known.name(patients)
+    known.name({known.owner(*one) for one in seen})
     anonymiser.save()
 
 

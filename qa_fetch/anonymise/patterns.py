@@ -30,7 +30,7 @@ _FOUND_INSIDE = 4  # a name of fewer letters is looked for as a word of its own 
 _JOINED_INSIDE = 6  # the same for two names written as one word
 _NATIONAL = 9  # digits of a telephone number without the country, as far as that can be said of all countries
 _FREE_NUMBER = 6  # a number of so many signs is also found with separators where there were none
-_MONTHS: Final = (
+MONTHS: Final = (
     "jan january januar janvier gennaio enero ene janv",
     "feb february februar fevrier febbraio febrero fev fevr",
     "mar march marz maerz mars marzo mrz",
@@ -182,7 +182,7 @@ def of_date(value: str) -> Iterator[Row]:
         yield _bounded(_letters("".join(order)), _AFTER_NO_SIGN, _BEFORE_NO_SIGN)
         yield from _dated(order)
         yield from _dated([part.lstrip("0") if part is not years else part for part in order])
-    for name in _MONTHS[born.month - 1].split():
+    for name in MONTHS[born.month - 1].split():
         for spelt in {number, number.lstrip("0")}:
             ordinals = tuple(spelt + ending for ending in ("", "st", "nd", "rd", "th"))
             for written, short in ((year, False), (years, True)):

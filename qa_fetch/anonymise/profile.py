@@ -24,7 +24,7 @@ from .table import (
 )
 
 _DATE_OPTIONS = {"remove": None, "shift": MODIFIED_DATES, "keep": FULL_DATES}
-_BIRTH_DATE = 0x00100030
+_BIRTH_DATE, _METHOD = 0x00100030, 0x00120063
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,17 @@ class Profile:
     def codes(self) -> tuple[tuple[str, str], ...]:
         """What DeidentificationMethodCodeSequence says: the profile and each option, by code."""
         return (BASIC_CODE, *(code for option, code in OPTION_CODES.items() if option in self.options))
+
+    @property
+    def method(self) -> str:
+        """What DeidentificationMethod says: who did it, and the profile."""
+        return f"qa_fetch {self.name}"[:64].encode("ascii", "replace").decode("ascii")
+
+    @property
+    def told(self) -> tuple[str, frozenset[str]]:
+        """What an object says of the rules by which it was made: the method, and the codes."""
+        method = self.replacements.get(_METHOD, self.method)
+        return method.strip(), frozenset(code for code, _ in self.codes)
 
     def rules(self, sop_class: str) -> Mapping[int, Action]:
         """Every tag that has a rule in objects of this class; the same mapping for every class of its kind."""

@@ -21,10 +21,10 @@ from ..part10.encoding import (
     Encoding,
 )
 from .charset import Charset
-from .dictionary import vr_of
+from .dictionary import meant, vr_of
 from .keyed import Key
 from .profile import Profile
-from .table import Action
+from .table import BLANKED_CODE, Action
 from .values import CHARACTER_SET, NAME, PATIENT_ID, Gone, Subject, Told, Values
 
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -35,6 +35,7 @@ _NOBODY: tuple[str, Buffer] = ("", b"")
 _REMOVE = Action.REMOVE.name
 _LONGITUDINAL = {"shift": b"MODIFIED", "remove": b"REMOVED", "keep": b"UNMODIFIED"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_BEGINS_ITEM = b"\xfe\xff\x00\xe0"  # in an element of VR UN, which is little-endian wherever it stands
 _Parts = list[Buffer]
 
 
@@ -127,7 +128,7 @@ class Rewriter:
     def _own(self, encoding: Encoding) -> dict[int, bytes]:
         """What every output holds, whatever the source says, in the order of tags."""
         profile, code = self._profile, self._subject.code.encode("ascii")
-        codes = [*profile.codes, *([("113101", "Clean Pixel Data Option")] if self._pixels is not None else [])]
+        codes = [*profile.codes, *([BLANKED_CODE] if self._pixels is not None else [])]
         items = b"".join(
             encoding.element(
                 _ITEM,
@@ -142,7 +143,7 @@ class Rewriter:
             (NAME, b"PN", code),
             (PATIENT_ID, b"LO", code),
             (0x00120062, b"CS", b"YES"),
-            (0x00120063, b"LO", f"qa_fetch {profile.name}"[:64].encode("ascii", "replace")),
+            (0x00120063, b"LO", profile.method.encode("ascii")),
             (0x00120064, b"SQ", items),
             *([(0x00280301, b"CS", b"NO")] if self._pixels is not None else []),
             (0x00280303, b"CS", _LONGITUDINAL[profile.dates]),
@@ -194,15 +195,17 @@ class Rewriter:
     ) -> tuple[int, Optional[_Parts]]:
         """Where an element ends and what it becomes with its header; None where it stays, nothing where it goes."""
         encoding = place.encoding
-        known = vr_of(tag) if vr == b"UN" else vr
+        known = meant(tag, vr)
         if action is None:
             action = self._unlisted(tag, known)
-        if known == b"SQ" or (length == UNDEFINED and known == b"UN"):
+        if known == b"SQ" or (length == UNDEFINED and known == vr == b"UN"):
             return self._sequence(action, tag, vr, value, length, place)
+        if known == vr == b"UN" and self._view[value : value + 4] == _BEGINS_ITEM:
+            return self._likely_sequence(action, tag, value, length, place)
         after = self._end_of_fragments(value, encoding) if length == UNDEFINED else value + length
         if after > len(self._view):
             raise Broken(CUT_SHORT)
-        if tag in _PIXELS and place.depth == 0 and known in _PIXEL_VRS:
+        if tag in _PIXELS and place.depth == 0 and (known if vr == b"UN" else vr) in _PIXEL_VRS:
             return after, self._replaced_pixels(tag, vr, encoding)
         if length == UNDEFINED:
             return after, self._gone(tag)  # fragments of what is no image: nothing that anybody could look through
@@ -260,6 +263,15 @@ class Rewriter:
         if parts is None:
             return after, None
         return after, [place.encoding.header(tag, vr, _length(length, parts)), *parts]
+
+    def _likely_sequence(
+        self, action: Action, tag: int, value: int, length: int, place: _Place
+    ) -> tuple[int, Optional[_Parts]]:
+        """What begins like a sequence whose VR got lost; where it is none, it goes: nobody could look through it."""
+        try:
+            return self._sequence(action, tag, b"UN", value, length, place)
+        except (Broken, struct.error):
+            return value + length, self._gone(tag)
 
     def _skipped(self, value: int, length: int, place: _Place) -> int:
         """Where a sequence ends of which nothing is kept; what is in it is not told."""
@@ -346,7 +358,7 @@ class Rewriter:
                 return value + length, self._gone(tag)
             after, _ = self._element(Action.REMOVE, tag, vr, value, length, place)
             return after, []
-        known = rule[1] if rule[1] and vr == b"UN" else vr
+        known = rule[1] if rule[1] and vr == b"UN" else meant(tag, vr)
         after, new = self._kept_private(rule[0], tag, vr, known, value, length, place)
         return after, [self._view[at:after]] if new is None else new
 
@@ -356,6 +368,8 @@ class Rewriter:
         """A private element that the profile keeps: cleaned all the same."""
         if known == b"SQ" or length == UNDEFINED:
             return self._sequence(Action.CLEAN, tag, vr, value, length, place)
+        if known == vr == b"UN" and self._view[value : value + 4] == _BEGINS_ITEM:
+            return self._likely_sequence(action, tag, value, length, place)
         after = value + length
         if after > len(self._view):
             raise Broken(CUT_SHORT)

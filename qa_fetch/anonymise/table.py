@@ -22,6 +22,7 @@ GRAPHICS = "clean-graphics"
 
 # PS3.16 CID 7050. The two options about pixels are told by whoever cleaned them.
 BASIC_CODE = ("113100", "Basic Application Confidentiality Profile")
+BLANKED_CODE = ("113101", "Clean Pixel Data Option")  # of objects, not of profiles
 OPTION_CODES = {
     GRAPHICS: ("113103", "Clean Graphics Option"),
     "clean-structured-content": ("113104", "Clean Structured Content Option"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Callable, Final, Optional
 
@@ -18,16 +18,19 @@ from .patterns import is_number, of_date, of_name, of_number, of_place, tiny
 from .removing import Span, without
 from .trie import Trie
 from .vocabulary import DICOM, identifies, identifies_a_place, words
+from .written_days import WrittenDays
 
 _ROUNDS = 8  # what was taken out may bring together what is to be taken out next
 _REMEMBERED, _LONGEST_REMEMBERED = 4096, 512
 _LONGEST_WORD = 20
+_SHARED = 16  # patients of whom objects arrive at the same time
+_Some = frozenset[str]
 # Letters that stand for UIDs while text is searched: digits of Vai, which no name and no number of a clinic is made of.
 _STAND_INS: Final = tuple(map(chr, range(0xA620, 0xA62A)))
 
 
 class _Way(Enum):
-    TEXT, STRICT, CODED = range(3)
+    TEXT, STRICT, CODED, STRICTLY_CODED = range(4)
 
 
 class Scrubber:
@@ -38,32 +41,21 @@ class Scrubber:
         self._ids = frozenset(filter(is_number, harvest.ids))
         self._dates = frozenset(harvest.dates)
         self._others = frozenset(filter(identifies_a_place, harvest.others))
+        self._days = frozenset(harvest.days)
+        self._written_days = WrittenDays(self._days)
         self._known: dict[_Way, dict[str, Optional[str]]] = {way: {} for way in _Way}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Scrubber, (Harvest(set(self._names), set(self._ids), set(self._dates), set(self._others)),)
+        found = (self._names, self._ids, self._dates, self._others, self._days)
+        return Scrubber, (Harvest(*map(set, found)),)
 
     @cached_property
     def _pattern(self) -> Optional[re.Pattern[str]]:
-        return Trie(
-            chain(
-                chain.from_iterable(map(of_name, self._names)),
-                chain.from_iterable(map(of_number, self._ids)),
-                chain.from_iterable(map(of_date, self._dates)),
-                chain.from_iterable(map(of_place, self._others)),
-            )
-        ).compiled()
+        return _compiled(self._names, self._ids, self._dates, self._others)
 
     @cached_property
     def _raw(self) -> Optional[re.Pattern[bytes]]:
-        return raw.compiled(
-            chain(
-                raw.of_names(self._names),
-                raw.of_numbers(self._ids),
-                raw.of_dates(self._dates),
-                raw.of_places(self._others),
-            )
-        )
+        return _compiled_for_bytes(self._names, self._ids, self._dates, self._others)
 
     @cached_property
     def long_numbers(self) -> tuple[bytes, ...]:
@@ -86,7 +78,8 @@ class Scrubber:
         value
             Free text of one or several values.
         strict
-            Whether what identifies by its form alone (mail addresses, telephones, "Dr. X", dates) goes too.
+            Whether what identifies by its form alone (mail addresses, telephones, "Dr. X", dates) goes too, and the
+            days on which something was done, which would tell by how many days the dates have moved.
         uid
             What stands for a UID; without it, UIDs are text like any other.
         """
@@ -94,9 +87,9 @@ class Scrubber:
             return self._with_new_uids(value, strict, uid)
         return self._remembered(value, _Way.STRICT if strict else _Way.TEXT)
 
-    def coded(self, value: str) -> str:
+    def coded(self, value: str, *, strict: bool = False) -> str:
         """The same for coded strings, in which the words of DICOM's own vocabulary stay whoever has them as a name."""
-        return self._remembered(value, _Way.CODED)
+        return self._remembered(value, _Way.STRICTLY_CODED if strict else _Way.CODED)
 
     def in_bytes(self, data: Buffer) -> bool:
         """Whether raw bytes hold a harvested string of four or more bytes in any case and encoding."""
@@ -135,17 +128,26 @@ class Scrubber:
         return re.sub(mark, lambda _: next(left), cleaned)
 
     def _cleaned(self, value: str, way: _Way) -> str:
-        is_coded = way is _Way.CODED
+        is_coded = way in (_Way.CODED, _Way.STRICTLY_CODED)
         for _ in range(_ROUNDS):
             spans = list(self._spans(value, is_coded))
             if way is _Way.STRICT:
                 spans += [found.span() for found in FORMS.finditer(value)]
+            if way in (_Way.STRICT, _Way.STRICTLY_CODED):
+                spans += self._days_in(value)
             if self._tiny and not is_coded and "".join(words(value[:_LONGEST_WORD])) in self._tiny:
                 spans = [(0, len(value))] if len(value) <= _LONGEST_WORD else spans
             if not spans:
                 return value
             value = without(value, spans)
         return ""  # nobody writes so by accident
+
+    def _days_in(self, value: str) -> Iterator[Span]:
+        small = folded(value)
+        found = list(self._written_days.spans(small))
+        if found:
+            source = _sources(value, small)
+            yield from (source(first, last) for first, last in found)
 
     def _spans(self, value: str, is_coded: bool) -> Iterator[Span]:
         if self._pattern is None:
@@ -154,7 +156,7 @@ class Scrubber:
         found = self._pattern.search(small)
         if not found:
             return
-        places = None if small.isascii() and value.isascii() else positions(value)
+        source = _sources(value, small)
         standard = [uid.span() for uid in UID.finditer(small) if _is_standard(uid.group())]
         while found:
             start, end = found.span()
@@ -162,8 +164,35 @@ class Scrubber:
                 end = start + 1
             else:
                 for first, last in _but_known_words(small, start, end) if is_coded else [(start, end)]:
-                    yield (first, last) if places is None else (places[first], max(places[last], places[last - 1] + 1))
+                    yield source(first, last)
             found = self._pattern.search(small, end)
+
+
+@lru_cache(maxsize=_SHARED)
+def _compiled(names: _Some, ids: _Some, dates: _Some, others: _Some) -> Optional[re.Pattern[str]]:
+    """What finds strings in text: scrubbers of the same strings and other days share it, since it is slow to make."""
+    return Trie(
+        chain(
+            chain.from_iterable(map(of_name, names)),
+            chain.from_iterable(map(of_number, ids)),
+            chain.from_iterable(map(of_date, dates)),
+            chain.from_iterable(map(of_place, others)),
+        )
+    ).compiled()
+
+
+@lru_cache(maxsize=_SHARED)
+def _compiled_for_bytes(names: _Some, ids: _Some, dates: _Some, others: _Some) -> Optional[re.Pattern[bytes]]:
+    """The same for bytes."""
+    return raw.compiled(chain(raw.of_names(names), raw.of_numbers(ids), raw.of_dates(dates), raw.of_places(others)))
+
+
+def _sources(value: str, small: str) -> Callable[[int, int], Span]:
+    """What tells where in a text a place of its folded form comes from."""
+    if small.isascii() and value.isascii():
+        return lambda first, last: (first, last)
+    places = positions(value)
+    return lambda first, last: (places[first], max(places[last], places[last - 1] + 1))
 
 
 def _is_standard(uid: str) -> bool:

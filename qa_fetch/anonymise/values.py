@@ -10,10 +10,10 @@ from typing import Callable, Final, Optional, Union
 
 from .charset import Charset
 from .dates import capped_age, is_over_89, moved_date, moved_moment
-from .dictionary import TEXT, TIMES
+from .dictionary import OF_KINDS, TEXT, TIMES
 from .keyed import Key
 from .profile import Profile
-from .table import Action
+from .table import UIDS, Action
 from .text import Scrubber
 
 CHARACTER_SET, SOP_CLASS = 0x00080005, 0x00080016
@@ -24,7 +24,9 @@ _LATIN_1: Final = b"ISO_IR 100"  # as which text of unknown character sets is re
 _CLOCK: Final = re.compile(r"[0-9]{2}:?([0-9]{2}:?([0-9]{2}(\.[0-9]{1,6})?)?)?\Z")
 _NUMBERS: Final = re.compile(rb"(?:[ ]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ ]*(?:\\|\0?\Z))*\Z")
 _SIGNS_OF_NUMBERS: Final = b"0123456789+-.eE \\\0"
+_CONTROLS: Final = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")  # ESC calls character sets
 _FEW: Final = 64  # bytes
+_BLANKS: Final = dict.fromkeys(map(ord, "\t\n\f\r"))
 _LONG_ENOUGH: Final = 6  # digits of an ID that is no measured value by chance
 
 _DUMMIES: Final[Mapping[bytes, bytes]] = {
@@ -65,11 +67,14 @@ class Subject:
         By how much dates move.
     scrubber
         What takes the patient's strings out of text.
+    last_day
+        The last day on which an object of the patient was made, which tells how old the patient has become.
     """
 
     code: str
     days: int
     scrubber: Scrubber
+    last_day: str = ""
 
 
 @dataclass
@@ -88,11 +93,14 @@ class Values:
         self._subject, self._key, self._profile = subject, key, profile
         self._study_date = study_date
         self._moves = profile.dates == "shift"
+        self._keeps_uids = UIDS in profile.options
 
     def new(self, action: Action, tag: int, vr: bytes, raw: bytes, charset: Charset, in_dummy: bool = False) -> New:
         """What becomes of a value that is no sequence, and a note of it."""
         if tag == CHARACTER_SET:
             return None if _CHARACTER_SETS.match(raw) else _LATIN_1
+        if vr == b"UN" and raw and not (action is Action.KEEP or tag >> 16 & 1 or _is_text(raw, charset)):
+            action = Action.REMOVE  # nobody can look through it; of private elements the profile has said so
         done, new = self._decided(action, tag, vr, raw, charset, in_dummy)
         if new is not None and new != raw:
             self.told.actions[tag, done.name] += 1
@@ -118,6 +126,8 @@ class Values:
             return Action.DUMMY, self._mapped(raw) if vr == b"UI" else _DUMMIES.get(vr, _DUMMY_TEXT)
         if action is Action.KEEP and vr in TIMES:
             return action, self._as_it_was(vr, raw)
+        if vr == b"UI" and not (self._keeps_uids or tag in OF_KINDS):
+            return Action.UID, self._mapped(raw)  # what the table does not list may refer to what it lists
         return Action.CLEAN, self._cleaned(tag, vr, raw, charset)
 
     def _cleaned(self, tag: int, vr: bytes, raw: bytes, charset: Charset) -> New:
@@ -127,11 +137,16 @@ class Values:
         if vr in TIMES:
             return self._time(tag, vr, raw)
         if vr == b"AS":
-            return _each(raw, capped_age) or GONE
+            day, last_day = self._study_date, self._subject.last_day
+            return _each(raw, lambda age: capped_age(age, day, last_day)) or GONE
         if vr == b"UI":
-            return self._mapped(raw) if self._subject.scrubber.in_bytes(raw) else None
+            new = self._mapped(raw)
+            return new if new != raw.rstrip(b" \0") and self._subject.scrubber.in_bytes(raw) else None
         if vr in (b"DS", b"IS"):
             return self._number(raw)
+        if vr in (b"OB", b"UN") and _is_text(raw, charset):
+            read = self._text(tag, vr, raw, charset)
+            return GONE if self._subject.scrubber.in_bytes(read if isinstance(read, bytes) else raw) else read
         return GONE if self._subject.scrubber.in_bytes(raw) else None
 
     def _number(self, raw: bytes) -> New:
@@ -150,17 +165,24 @@ class Values:
 
     def _text(self, tag: int, vr: bytes, raw: bytes, charset: Charset) -> New:
         text, scrubber = charset.decode(raw, vr), self._subject.scrubber
+        is_strict = self._profile.dates != "keep"
         if vr == b"CS":
-            cleaned = scrubber.coded(text)
+            cleaned = scrubber.coded(text, strict=is_strict)
         elif vr == b"PN":
             return None if text.strip(" \0") == self._subject.code else _DUMMY_TEXT
         else:
-            cleaned = scrubber.text(text, strict=self._profile.dates != "keep", uid=self._key.uid)
+            cleaned = scrubber.text(text, strict=is_strict, uid=self._key.uid)
             if scrubber.looks_like_a_name(cleaned):
                 self.told.warnings.append((tag, cleaned))
+        new: New = None
         if cleaned != text:
-            return charset.encode(cleaned) if cleaned.strip() else _DUMMY_TEXT
-        return None if raw.isascii() or charset is _UTF_8 else self._misdeclared(tag, vr, raw)
+            if not cleaned.strip():
+                return GONE if vr in (b"OB", b"UN") else _DUMMY_TEXT
+            new = raw = charset.encode(cleaned)
+        if raw.isascii() or charset is _UTF_8:
+            return new
+        again = self._misdeclared(tag, vr, raw)
+        return new if again is None else again
 
     def _misdeclared(self, tag: int, vr: bytes, raw: bytes) -> New:
         """Text that is UTF-8, whatever its character set says: some systems write it so, and every reader shows it."""
@@ -178,7 +200,7 @@ class Values:
         if vr == b"TM":  # days move, hours stay
             return None if _are_times(vr, raw) else b""
         days = self._subject.days
-        if tag == _BIRTH_DATE and is_over_89(raw.decode("latin-1"), self._study_date):
+        if tag == _BIRTH_DATE and is_over_89(raw.decode("latin-1"), self._subject.last_day):
             return b""
         if vr == b"DA":
             return _each(raw, lambda value: moved_date(value, days))
@@ -188,8 +210,20 @@ class Values:
         """A date or time that is kept; what is none, and holds a name, goes."""
         return GONE if not _are_times(vr, raw) and self._subject.scrubber.in_bytes(raw) else None
 
-    def _mapped(self, raw: bytes) -> New:
-        return _each(raw, self._key.uid)
+    def _mapped(self, raw: bytes) -> bytes:
+        if b"\\" in raw:
+            return _each(raw, self._key.uid)
+        value = raw.decode("latin-1").strip(" \0")  # most of them, by far: structure sets refer to every slice
+        return self._key.uid(value).encode("ascii") if value else b""
+
+
+def _is_text(raw: bytes, charset: Charset) -> bool:
+    """Whether bytes of which nobody says what they are can be read."""
+    if _CONTROLS.search(raw.rstrip(b"\0")):
+        return False
+    return raw.isascii() or any(
+        one.decode(raw.rstrip(b"\0"), b"UT").translate(_BLANKS).isprintable() for one in (charset, _UTF_8)
+    )
 
 
 def _each(raw: bytes, change: Callable[[str], Optional[str]]) -> bytes:

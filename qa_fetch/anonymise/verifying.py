@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 from .. import part10
 from ..errors import BadArchive, ConfigError, NotFound
 from .anonymiser import Anonymiser
-from .dictionary import vr_of
+from .dictionary import OF_KINDS, vr_of
 from .keyed import Key
 from .reading import opened
 from .sources import DIRECTORY, OBJECT, handfuls, kind_of, paths
@@ -20,8 +20,6 @@ from .text import Scrubber
 
 _STANDARD = "1.2.840.10008."
 _REFERENCED = 0x00081155
-# UIDs that name kinds of things, not one of them.
-_OF_KINDS = frozenset((0x00080016, 0x00081150, 0x0008010C, 0x00080117, 0x00080118, 0x00041510, 0x00041512))
 _META = frozenset((0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013))
 _DATES = {"shift": "MODIFIED", "remove": "REMOVED", "keep": "UNMODIFIED"}
 
@@ -104,7 +102,7 @@ class _Look:
         self.referenced: set[str] = set()
         self._anonymiser, self._profile = anonymiser, anonymiser.profile
         known = anonymiser.known
-        self._patients = {known.identities.code(patient): patient for patient in known.patients}
+        self._patients = {known.identities.code(owner): owner for owner in known.owners}
         self._scrubber = lru_cache(maxsize=4)(lambda code: known.subject(self._patients[code]).scrubber)
 
     def at(self, relative: str, path: Path) -> None:
@@ -173,7 +171,7 @@ class _Look:
             vr = (raw.VR or vr_of(int(tag)).decode("ascii")).split(" ")[0]
             if tag.is_private:
                 self._private(relative, dataset, int(tag), creators, found)
-            if vr == "UI" and int(tag) not in _OF_KINDS:
+            if vr == "UI" and int(tag) not in OF_KINDS:
                 self._uids(relative, int(tag), raw.value, found)
             if vr in ("SQ", "UN") and dataset[tag].VR == "SQ":
                 for item in dataset[tag].value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,15 @@ from .claims import Claims, Settled
 from .dictionary import name_of
 from .harvest import Harvest
 from .in_place import flush, publish, put_away, remove_original
+from .known import Learnt
 from .learning import Shared
-from .naming import Facts, facts_of, mark, place_of
+from .naming import Facts, facts_of, mark, place_of, rules_of
 from .reading import opened
 from .sources import OBJECT, PARTIAL, kind_of, paths
 
 if TYPE_CHECKING:
     from .anonymiser import Anonymiser, Rewritten
+    from .keyed import Key
 
 OWN = "anonymised before"
 _MOST_WARNINGS = 50  # of one handful; a report of more is not read
@@ -40,10 +42,9 @@ class Job:
     in_place: bool
     keeps: bool
 
-    @property
-    def claims(self) -> Claims:
+    def claims(self, key: Key) -> Claims:
         """Which source each file of the output was made of."""
-        return Claims(Path(self.private, "targets.sqlite"), Path(self.output), replaces=not self.in_place)
+        return Claims(Path(self.private, "made.sqlite"), Path(self.output), key, replaces=not self.in_place)
 
     @property
     def quarantine(self) -> Path:
@@ -53,8 +54,7 @@ class Job:
 
 def learn(shared: Shared, job: Job, payload: Mapping[str, Any]) -> Done:
     """Who is in a handful of files, and which of them are none of DICOM's."""
-    patients: dict[str, Harvest] = {}
-    studies: dict[str, str] = {}
+    patients: dict[str, _Patient] = {}
     kinds: dict[str, str] = {}
     failed: dict[str, str] = {}
     size = 0
@@ -74,24 +74,49 @@ def learn(shared: Shared, job: Job, payload: Mapping[str, Any]) -> Done:
             failed[relative] = said(error, path)
             continue
         size += path.stat().st_size
-        known = patients.setdefault(learnt.patient, Harvest())
-        known |= learnt.harvest
-        if learnt.study:
-            studies[learnt.study] = learnt.patient
-    found = {name: harvest.to_json() for name, harvest in patients.items()}
-    return Done(size, {"patients": found, "studies": studies, "kinds": kinds, "failed": failed})
+        patients.setdefault(learnt.patient, _Patient()).take(learnt)
+    found = {name: patient.to_json() for name, patient in patients.items()}
+    return Done(size, {"patients": found, "kinds": kinds, "failed": failed})
+
+
+@dataclass
+class _Patient:
+    """What a handful of files says of one patient."""
+
+    harvest: Harvest = field(default_factory=Harvest)
+    studies: dict[str, bool] = field(default_factory=dict)
+
+    def take(self, learnt: Learnt) -> None:
+        self.harvest |= learnt.harvest
+        self.studies[learnt.study] = learnt.has_id or self.studies.get(learnt.study, False)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"harvest": self.harvest.to_json(), "studies": self.studies}
+
+
+def learnt_of(patient: str, said: Mapping[str, Any]) -> Iterator[Learnt]:
+    """What a worker said of one patient: once for each study."""
+    harvest = Harvest.from_json(said["harvest"])
+    for study, has_id in said["studies"].items():
+        yield Learnt(patient, study, harvest, has_id)
 
 
 def _is_own(anonymiser: Anonymiser, relative: str, path: Path) -> bool:
-    """Whether an earlier run in place has made this file: it is where this key puts it, and says that it is clean."""
+    """Whether an earlier run in place has made this file by these rules, as far as it says so itself.
+
+    It is where this key puts it, and tells the same profile and options. By other rules it is made anew.
+    """
     if not (relative.startswith("sub-") and relative.endswith(".dcm")):
         return False
     try:
-        facts = _facts(path)
+        with opened(path) as whole:
+            facts = facts_of(whole.dataset, whole.encoding)
+            rules = rules_of(whole.dataset, whole.encoding)
     except BadArchive:
         return False
     is_known = anonymiser.key.made_uid(facts.instance) or anonymiser.known.identities.is_code(facts.code)
-    return is_known and facts.removed == "YES" and place_of(facts) == relative
+    is_clean = facts.removed == "YES" and rules == anonymiser.profile.told
+    return is_known and is_clean and place_of(facts) == relative
 
 
 def _facts(path: Path) -> Facts:
@@ -192,7 +217,7 @@ class _Handful:
     def _name(self) -> None:
         """Give the files that are whole their names, and let their originals go where that was asked for."""
         root = Path(self._job.source)
-        claims = self._job.claims
+        claims = self._job.claims(self._anonymiser.key)
         wanted = [(place, str(root / relative), made) for place, relative, made in self._ready]
         for (place, relative, made), settled in zip(self._ready, claims.claim(wanted) if wanted else ()):
             try:

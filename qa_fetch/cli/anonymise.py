@@ -71,13 +71,13 @@ def anonymise(given: argparse.Namespace) -> int:
         return _dry_run(given)
     if given.verify and given.to is None and not given.in_place:
         return _say_verified(_verified(given, given.folder), given.json)
-    from ..anonymise.anonymiser import Anonymiser
-    from ..anonymise.folder import output_of
+    from ..anonymise.anonymiser import Anonymiser, ids_of
+    from ..anonymise.folder import check
 
     if given.to is None and not given.in_place:
         raise ConfigError("say where the output goes: --to OUT, or --in-place.")
-    # Before a key is made for nothing.
-    output_of(given.folder.absolute(), given.to and given.to.absolute(), in_place=given.in_place)
+    key = given.key.absolute()
+    check(given.folder, given.to, key, ids_of(key, given.ids), in_place=given.in_place, workers=given.workers)
     anonymiser = Anonymiser(given.key, given.profile, **_identities(given))
     say_new_key(anonymiser)
     with _bar() as on_progress:

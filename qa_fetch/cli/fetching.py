@@ -128,7 +128,7 @@ def add_send(commands: Any) -> None:
     paths.required = False  # with "*" argparse would take none as soon as an option stands before them
     add_uids(made, "out of the node of --node: ")
     made.add_argument("--commit", action="store_true", help="have the archive vouch for them (storage commitment)")
-    add_anonymising(made, "send the objects anonymised instead,")
+    add_anonymising(made, "send the objects anonymised instead, of what these files alone say of their patients,")
     for_machines(made)
 
 

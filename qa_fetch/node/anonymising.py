@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .options import NodeOptions, Peer
     from .search import Stored
 
+_AT_ONCE = 500  # as many parameters as every database takes
+_REMEMBERED = 200_000  # digests, of about 100 bytes each
 LOG = logging.getLogger("qa_fetch.node")
 
 
@@ -68,27 +70,44 @@ class Anonymising:
 
 
 class _Shared:
-    """An anonymiser of which several associations make use, one after the other."""
+    """An anonymiser of which several associations make use, one after the other.
+
+    ``learnt`` are the digests of stored objects from which nothing more can be learnt while the node runs.
+    """
 
     def __init__(self, anonymiser: Anonymiser) -> None:
         self.anonymiser = anonymiser
         self.lock = threading.Lock()
+        self.learnt: set[str] = set()
 
 
 class Flight:
     """Objects of one retrieval on their way."""
 
     def __init__(self, shared: _Shared) -> None:
+        self._shared = shared
         self._anonymiser = shared.anonymiser
         self._lock = shared.lock
         self._is_ready = False
 
     def learnt(self, rows: Sequence[Stored], path: Callable[[str], Path]) -> Iterator[None]:
-        """Learn who is in all of these objects, one at each step, and keep who becomes whom, before one is sent."""
+        """Learn who is in all that the node holds of these patients, and keep who becomes whom, before one is sent.
+
+        One object at each step; those that were learnt for an earlier retrieval are passed over.
+        """
+        from django.db import DatabaseError
+
         from ..anonymise.passing import learnt
 
-        steps = learnt(self._anonymiser, [path(row.SOPInstanceUID) for row in rows])
-        for _ in range(len(rows)):
+        try:
+            found = _related([row.SOPInstanceUID for row in rows])
+        except DatabaseError as error:
+            why = type(error).__name__
+            LOG.error("what else the node holds of the patients cannot be looked up (%s), so nothing is sent", why)
+            return
+        fresh = {digest: path(uid) for digest, uid in found.items() if digest not in self._shared.learnt}
+        steps = learnt(self._anonymiser, fresh.values())
+        for _ in fresh:
             with self._lock:
                 next(steps, None)
             yield
@@ -97,8 +116,11 @@ class Flight:
                 next(steps, None)
         except (QAFetchError, OSError) as error:
             LOG.error("who becomes whom cannot be kept, so nothing is sent: %s", error)
-        else:
-            self._is_ready = True
+            return
+        if len(self._shared.learnt) > _REMEMBERED:
+            self._shared.learnt.clear()
+        self._shared.learnt.update(fresh)
+        self._is_ready = True
 
     def rewritten(self, data: Buffer, transfer_syntax: str) -> Rewritten:
         """What an object becomes; Held where it is not passed on."""
@@ -111,3 +133,28 @@ class Flight:
         """How an object is called for the peer."""
         keeps = "retain-uids" in self._anonymiser.profile.options
         return uid if keeps else self._anonymiser.key.uid(uid)
+
+
+def _related(uids: Sequence[str]) -> dict[str, str]:
+    """The digest and UID of each of these objects, and of everything else in the studies of their patients."""
+    from .models import Instance, Study
+
+    found: dict[str, str] = {}
+    studies: set[str] = set()
+    patients: set[str] = set()
+    for some in _in_parts(uids):
+        found.update(Instance.objects.filter(SOPInstanceUID__in=some).values_list("digest", "SOPInstanceUID"))
+        asked = Study.objects.filter(series__instances__SOPInstanceUID__in=some).distinct()
+        for study, patient in asked.values_list("StudyInstanceUID", "patient__PatientID"):
+            studies.add(study)
+            patients.add(patient)
+    for some in _in_parts(sorted(patients - {""})):
+        studies.update(Study.objects.filter(patient__PatientID__in=some).values_list("StudyInstanceUID", flat=True))
+    for some in _in_parts(sorted(studies - {""})):
+        held = Instance.objects.filter(series__study__StudyInstanceUID__in=some)
+        found.update(held.values_list("digest", "SOPInstanceUID"))
+    return found
+
+
+def _in_parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))

@@ -128,6 +128,9 @@ def enhanced(author: Author, slices: list[Dataset]) -> Dataset:
     made.ContentDate, made.ContentTime, made.AcquisitionDateTime = da(FIRST_DAY), "091500", f"{da(FIRST_DAY)}091500"
     made.FrameOfReferenceUID, made.PositionReferenceIndicator = slices[0].FrameOfReferenceUID, ""
     made.SynchronizationFrameOfReferenceUID = author.uid("synchronised")
+    # References that the standard's table does not list.
+    made.SOPInstanceUIDOfConcatenationSource = made.MultiFrameSourceSOPInstanceUID = slices[0].SOPInstanceUID
+    made.TargetFrameOfReferenceUID = made.VolumeFrameOfReferenceUID = slices[0].FrameOfReferenceUID
     made.DimensionOrganizationSequence = Items([item(DimensionOrganizationUID=author.uid("dimension"))])
     made.BurnedInAnnotation, made.LossyImageCompression, made.PresentationLUTShape = "NO", "00", "IDENTITY"
     made.ImageComments = author.text()

@@ -137,4 +137,28 @@ def test_wrong_use(data: Path, key: Path, tmp_path: Path, capsys: pytest.Capture
         2,
         f"{tmp_path / 'x'} is not a folder. Name the folder with the DICOM files.",
     )
-    assert files(tmp_path / "keys") == {}
+    failed(
+        Ran(capsys, ("anonymise", data, "--to", tmp_path / "anon", "--key", key, "--workers", "0")),
+        2,
+        "there cannot be 0 workers. Give at least 1.",
+    )
+    inside = data / "trial.key"
+    failed(
+        Ran(capsys, ("anonymise", data, "--to", tmp_path / "anon", "--key", inside)),
+        2,
+        f"the key {inside} lies in {data}, whose files are read. Name a place outside of it.",
+    )
+    codes = tmp_path / "codes.json"
+    codes.write_text('{"sub-1234567": "1234567"}')
+    failed(
+        Ran(capsys, ("anonymise", data, "--to", tmp_path / "anon", "--key", key, "--new-ids", codes)),
+        2,
+        "codes.json, entry 1: the code contains the patient's ID. Choose one that does not.",
+    )
+    (tmp_path / "nothing").mkdir()
+    failed(
+        Ran(capsys, ("anonymise", tmp_path / "nothing", "--to", tmp_path / "anon", "--key", key)),
+        1,
+        f"{tmp_path / 'nothing'} holds no files. Name the folder with the DICOM files.",
+    )
+    assert files(tmp_path / "keys") == {} and not inside.exists()

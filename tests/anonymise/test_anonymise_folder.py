@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -251,7 +252,7 @@ def test_a_second_run_does_nothing_again(data: Path, anonymiser: Anonymiser, tmp
 
 
 def test_what_is_gone_or_has_changed_is_made_again(data: Path, anonymiser: Anonymiser, tmp_path: Path):
-    """A file that somebody removed from the output, and one whose source is another object now."""
+    """A file that somebody removed from the output, and one whose source says another day now, so that it moves."""
     anonymiser.folder(data, tmp_path / "anon")
     whole = files(tmp_path / "anon")
     victim = next((tmp_path / "anon").rglob("*.dcm"))
@@ -259,11 +260,56 @@ def test_what_is_gone_or_has_changed_is_made_again(data: Path, anonymiser: Anony
     anonymiser.folder(data, tmp_path / "anon")
     assert files(tmp_path / "anon") == whole
     source = next((data / f"sub-{WEBER}").rglob("*.dcm"))
-    source.write_bytes(courses.write(slices(WEBER, "Weber^Eva", 9)[8], tmp_path).read_bytes())
+    changed = pydicom.dcmread(source)
+    changed.StudyTime = "235959"
+    changed.save_as(source)
     done = anonymiser.folder(data, tmp_path / "anon")
     now = files(tmp_path / "anon")
     assert (done.done, done.failed) == (8, 0)
     assert (len(set(whole) - set(now)), len(set(now) - set(whole))) == (1, 1)
+
+
+def staged(patient: str, name: str, folder: Path) -> None:
+    """The only files of a staging folder: what a CD of a patient has, called as on every CD."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for number, path in enumerate(courses.write_all(slices(patient, name, 2), folder / "DICOM"), 1):
+        path.rename(path.with_name(f"IM{number:06}"))
+
+
+def test_a_staging_folder_is_used_for_one_patient_after_the_other(tmp_path: Path, anonymiser: Anonymiser):
+    """What was made of its earlier files stays, and is made anew by other rules when the first patient comes again."""
+    codes = {patient: anonymiser.key.code(patient) for patient in (SMITH, WEBER)}
+    for patient, name in ((SMITH, "Smith^John"), (WEBER, "Weber^Eva")):
+        staged(patient, name, tmp_path / "in")
+        done = anonymiser.folder(tmp_path / "in", tmp_path / "anon")
+        assert (done.done, done.failed) == (2, 0)
+    first = files(tmp_path / "anon")
+    assert sorted(name.split("/")[0] for name in first) == sorted(
+        f"sub-{code}" for code in codes.values() for _ in "ab"
+    )
+    staged(SMITH, "Smith^John", tmp_path / "in")
+    done = Anonymiser(tmp_path / "keys" / "trial.key", "basic").folder(tmp_path / "in", tmp_path / "anon")
+    assert (done.done, done.failed) == (2, 0)
+    now = files(tmp_path / "anon")
+    assert [name for name in now if codes[WEBER] in name] == [name for name in first if codes[WEBER] in name]
+
+
+def test_what_is_made_anew_of_a_source_that_came_back_replaces_the_old(tmp_path: Path, anonymiser: Anonymiser):
+    """At the same place and with other content; also where UIDs were kept before, nothing of the old rules is left."""
+    profile = tmp_path / "keys" / "site.toml"
+    for more in ("", 'options = ["retain-uids"]\n'):
+        profile.write_text(f'extends = "research-rt"\n{more}')
+        site = Anonymiser(tmp_path / "keys" / "trial.key", profile)
+        staged(SMITH, "Smith^John", tmp_path / "in")
+        assert site.folder(tmp_path / "in", tmp_path / "anon").failed == 0
+        staged(WEBER, "Weber^Eva", tmp_path / "in")
+        assert site.folder(tmp_path / "in", tmp_path / "anon").failed == 0
+    staged(SMITH, "Smith^John", tmp_path / "in")
+    done = anonymiser.folder(tmp_path / "in", tmp_path / "anon")
+    assert (done.done, done.failed) == (2, 0)
+    of_smith = [path for path in (tmp_path / "anon").rglob("*.dcm") if anonymiser.key.code(SMITH) in str(path)]
+    methods = [pydicom.dcmread(path).DeidentificationMethod for path in of_smith]
+    assert methods == ["qa_fetch research-rt"] * 2
 
 
 def test_what_is_learnt_later_is_removed_from_what_was_written(data: Path, anonymiser: Anonymiser, tmp_path: Path):

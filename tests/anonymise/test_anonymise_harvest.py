@@ -239,12 +239,14 @@ def test_a_harvest_is_kept_as_json_and_merged() -> None:
     assert one <= again and not again <= one and again and not Harvest()
 
 
-@pytest.mark.parametrize("value", [None, [], {"names": "x"}, {"names": [1], "ids": [], "dates": [], "others": []}])
+@pytest.mark.parametrize(
+    "value", [None, [], {"names": "x"}, {"names": [1], "ids": [], "dates": [], "others": [], "days": []}]
+)
 def test_a_kept_harvest_that_was_changed_is_named(value: Any) -> None:
     """A file that somebody edited is not half understood."""
     with pytest.raises(ConfigError) as refused:
         Harvest.from_json(value)
     assert str(refused.value) == (
-        "a kept harvest is not what qa-fetch wrote: it should have the lists names, ids, dates and others. "
+        "a kept harvest is not what qa-fetch wrote: it should have the lists names, ids, dates, others and days. "
         "Delete its file; it is made anew."
     )

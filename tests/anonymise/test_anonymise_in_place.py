@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 
 import in_place_killed
+import pydicom
 import pytest
 from folder_clinic import SMITH, WEBER, clinic, everything, files, screen_save, slices, traces
 from peers import course as courses
 
 from qa_fetch.anonymise import Anonymiser
+from qa_fetch.anonymise.verifying import verify
 
 
 @pytest.fixture
@@ -55,6 +57,40 @@ def test_doing_it_twice_is_harmless(data: Path, tmp_path: Path):
     other = Anonymiser(tmp_path / "keys" / "trial.key", "research-rt", ids=tmp_path / "other.ids")
     assert other.folder(data, in_place=True).already == 8
     assert files(data) == before
+
+
+def test_another_profile_does_it_again(data: Path, tmp_path: Path):
+    """What says that it was made by other rules is no result of these; at a new place, and at the same one."""
+    anonymiser(tmp_path).folder(data, in_place=True)
+    site = tmp_path / "keys" / "site.toml"
+    for rules, method, dates in (
+        ('extends = "research-rt"\n', "qa_fetch site", "MODIFIED"),
+        ('extends = "research-rt"\noptions = ["retain-institution-identity"]\n', "qa_fetch site", "MODIFIED"),
+        ('extends = "basic"\n', "qa_fetch site", "REMOVED"),
+    ):
+        site.write_text(rules)
+        before = files(data)
+        done = Anonymiser(tmp_path / "keys" / "trial.key", site).folder(data, in_place=True)
+        assert (done.done, done.already, done.failed) == (8, 0, 0)
+        found = [pydicom.dcmread(path) for path in data.rglob("*.dcm")]
+        assert {(one.DeidentificationMethod, one.LongitudinalTemporalInformationModified) for one in found} == {
+            (method, dates)
+        }
+        assert len(found) == 8 and not set(before.values()) & set(files(data).values())
+        assert Anonymiser(tmp_path / "keys" / "trial.key", site).folder(data, in_place=True).already == 8
+
+
+def test_what_was_done_again_is_verified_against_the_strings_of_the_first_time(data: Path, tmp_path: Path):
+    """By other rules its patients were codes already, which are nobody."""
+    for profile in ("research-rt", "basic"):
+        Anonymiser(tmp_path / "keys" / "trial.key", profile).folder(data, in_place=True)
+    assert verify(data, tmp_path / "keys" / "trial.key").findings == []
+    path = next(data.rglob("*.dcm"))
+    dataset = pydicom.dcmread(path)
+    dataset.SeriesDescription = "for Weber or SMITH"
+    dataset.save_as(path)
+    (found,) = verify(data, tmp_path / "keys" / "trial.key").findings
+    assert found.problem == "holds a string that identifies its patient or the staff."
 
 
 def test_new_originals_among_the_old_results(data: Path, tmp_path: Path):

@@ -14,7 +14,7 @@ import pytest
 from commands import Ran, failed
 from peers import course as courses
 
-from qa_fetch import Archive, Incomplete
+from qa_fetch import Archive, Incomplete, part10
 from qa_fetch.anonymise import Anonymiser, passing
 from qa_fetch.node import NodeOptions, NodeProcess, Peer
 from qa_fetch.node.scaffold import init
@@ -65,6 +65,22 @@ def test_what_is_sent_is_anonymised_and_nothing_stays_behind(
     assert held(Archive(node.address), "PAT-4711") == []
     assert code in (tmp_path / "trial.ids" / "mapper.json").read_text()
     assert not [path for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith("qa_fetch-")]
+
+
+def test_only_the_files_that_are_sent_teach_who_is_in_them(run: Any, node: NodeProcess, files: list[Path]) -> None:
+    """The help says so: a physician whom another file names stays in the text of this one, until both are sent."""
+    for path, operator in zip(files, ("", "Keller^Urs")):
+        dataset = part10.read(path)
+        dataset.SeriesDescription, dataset.OperatorsName = "asked by Keller", operator
+        part10.write(dataset, path)
+    archive = Archive(node.address)
+    for number, (paths, text) in enumerate(((files[:1], "asked by Keller"), (files[:2], "asked by"))):
+        Anonymiser(f"{number}.key")
+        assert run("send", node.address, *paths, "--anonymise", f"{number}.key", "--profile", "research-rt").code == 0
+        code = Anonymiser(f"{number}.key").key.code("PAT-4711")
+        rows = archive.find("SERIES", {"PatientID": code, "SeriesDescription": "", "SeriesInstanceUID": ""})
+        assert rows[0].SeriesDescription == text
+    assert "of what these files alone say of their patients" in " ".join(run("send", "--help").out.split())
 
 
 def test_what_is_held_back_is_named_and_the_others_are_sent(run: Any, node: NodeProcess, files: list[Path]) -> None:
