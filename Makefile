@@ -37,7 +37,7 @@ $(VENV)/.test-installed: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.bench-installed: $(BIN)/python pyproject.toml
-	$(PIP) install --quiet --editable ".[test]"
+	$(PIP) install --quiet --editable ".[analysis,test]"
 	@touch $@
 
 $(VENV)/.lint-installed: $(BIN)/python pyproject.toml

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Callable
 
 import pytest
 from peers import course as courses
 from peers.course import Course
+from peers.taker import Taker
 
 from qa_fetch.backends.pool import POOL
 
@@ -29,6 +31,8 @@ def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     # What this process found out about an archive must not be believed of another on the same port.
     monkeypatch.setattr("qa_fetch.backends.dimse._learned", {})
     monkeypatch.setattr("qa_fetch.backends.dicomweb._learned", {})
+    monkeypatch.setattr("qa_fetch.backends.http.coding._of_servers", {})
+    monkeypatch.setattr("qa_fetch.backends.http.limits._known", {})
     yield
     POOL.clear()  # peers that are stopped after a test must find nobody connected
 
@@ -45,3 +49,17 @@ def course_files(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("course")
     course.write(folder)
     return folder
+
+
+@pytest.fixture
+def taker() -> Iterator[Taker]:
+    """A double that takes every object in the plain syntaxes."""
+    with Taker() as running:
+        yield running
+        POOL.clear()
+
+
+@pytest.fixture
+def takes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Which transfer syntaxes doubles accept."""
+    return lambda *syntaxes: monkeypatch.setattr("peers.wire.SYNTAXES", syntaxes)

@@ -399,5 +399,7 @@ def test_the_command_lists_what_the_archive_does_not_commit_to(
     assert ran.rows[1:] == [[str(files[0]), reason]]
     assert ran.err == f"qa-fetch: 1 of 4 files were not committed to by pacs; the first: {reason}.\n"
     assert ran.code == 1
-    assert machine.json == [{"path": str(path), "problem": reason if path == files[0] else ""} for path in files]
+    assert [(one["path"], one["problem"]) for one in machine.json] == [
+        (str(path), reason if path == files[0] else "") for path in files
+    ]
     assert machine.code == 1

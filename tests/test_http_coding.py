@@ -17,7 +17,7 @@ from peers.process import Missing, skip_or_fail
 
 from qa_fetch import Archive, BadArchive
 from qa_fetch.backends.http.client import Client
-from qa_fetch.backends.http.coding import GZIP, PLAIN, Codings, _of_servers, codings
+from qa_fetch.backends.http.coding import GZIP, PLAIN, Codings, codings
 from qa_fetch.budget import Budget
 from qa_fetch.config import Config
 from qa_fetch.errors import ConnectionFailed
@@ -154,11 +154,10 @@ def test_a_real_orthanc_is_fetched_from_in_both_codings(tmp_path: Path) -> None:
     with running:
         Archive(running.rest_address).send(write_all([image], tmp_path / "out"))
         fetched = []
-        line = _of_servers[running.rest_address.partition("+")[2]] = Codings()
+        line = codings(running.rest_address.partition("+")[2])
         for size in (0, MB):
             line.note(PLAIN, size, 100)
             archive = Archive(running.rest_address, shelf=tmp_path / f"shelf{size}")
             fetched.append(archive.fetch(instance=image.SOPInstanceUID).files[0].read_bytes())
         assert fetched[0] == fetched[1]
         assert line._brought[GZIP].size == len(fetched[0])
-        assert codings(running.rest_address.partition("+")[2]) is line

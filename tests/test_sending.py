@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Callable
@@ -26,20 +25,6 @@ from qa_fetch.config import Config
 
 LOST = "SCRIPTED dropped the connection or stopped answering. Try again; if it happens again, "
 LOST += "check that it knows QA_FETCH as a client, and run: qa-fetch echo SCRIPTED"
-
-
-@pytest.fixture
-def taker() -> Iterator[Taker]:
-    """It takes everything in the plain syntaxes."""
-    with Taker() as running:
-        yield running
-        POOL.clear()
-
-
-@pytest.fixture
-def takes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Which transfer syntaxes doubles accept."""
-    return lambda *syntaxes: monkeypatch.setattr("peers.wire.SYNTAXES", syntaxes)
 
 
 # --- byte for byte

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Callable
@@ -14,7 +13,6 @@ from pydicom.dataset import Dataset
 
 from qa_fetch import Archive, part10
 from qa_fetch.backends import Sent
-from qa_fetch.backends.pool import POOL
 from qa_fetch.cli import main
 
 LOOK = "look at what it has before you rely on it"
@@ -28,20 +26,6 @@ WARNS = {
     0xB007: "SCRIPTED took the object, but says that it does not fit its SOP class (C-STORE 0xB007, a warning). "
     "Check the object with a DICOM validator; the archive's log names the attribute",
 }
-
-
-@pytest.fixture
-def taker() -> Iterator[Taker]:
-    """It takes everything in the plain syntaxes."""
-    with Taker() as running:
-        yield running
-        POOL.clear()
-
-
-@pytest.fixture
-def takes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Which transfer syntaxes doubles accept."""
-    return lambda *syntaxes: monkeypatch.setattr("peers.wire.SYNTAXES", syntaxes)
 
 
 def test_words_of_another_byte_order_are_refused_in_whatever_sequence_they_lie(

@@ -47,13 +47,13 @@ class PynetdicomReceiver:
         )
         self._thread.start()
 
-    def close(self) -> None:
+    def close(self, grace: float = 0.5) -> None:
         """Stop listening, give the peer a moment to release in good order, and end what is still connected."""
         # Not the server's own shutdown(): it expects to have been made by AE.start_server, whose polling costs 0.5 s.
         socketserver.BaseServer.shutdown(self._server)
         self._thread.join()
         self._server.server_close()
-        patience = Budget(0.5)
+        patience = Budget(grace)
         while self._server.active_associations and not patience.spent:
             time.sleep(0.005)
         self._sockets.hang_up()

@@ -30,13 +30,15 @@ _SERVICES = (VERIFICATION, commitment.SERVICE)
 
 OnReport = Callable[[commitment.Outcome], None]
 
+GRACE = 0.5  # seconds that peers have to release their associations
+
 
 class Receiver(Protocol):
     """A running C-STORE server whose objects go to a route; answers C-ECHO too."""
 
     port: int
 
-    def close(self) -> None:
+    def close(self, grace: float = GRACE) -> None:
         """Stop listening, give the peers a moment to finish in good order, and end what is still connected."""
         ...
 
@@ -103,7 +105,7 @@ def temporary(local: Local, route: Route, budget: Budget, on_report: Optional[On
                 try:
                     yield
                 finally:
-                    receiver.close()
+                    receiver.close(budget.at_most(GRACE))
                 return
         if budget.spent:
             raise port_taken(local, budget)

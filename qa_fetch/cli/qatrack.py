@@ -85,7 +85,7 @@ def prefetch(given: argparse.Namespace) -> int:
             (
                 one.name,
                 one.unit,
-                origins[one.from_shelf],
+                "failed" if one.problem else origins[one.from_shelf],
                 one.problem or f"{one.objects} objects in {one.seconds:.1f} s",
             )
             for one in done

@@ -17,12 +17,15 @@ from ..shelf.disk import make_folder, sentences
 
 
 class Kept:
-    """Answers of analyses and notes of attachments; ``qa-fetch shelf prune`` takes away what is not used."""
+    """Answers of analyses and notes of attachments; ``qa-fetch shelf prune`` takes away what is not used.
+
+    What waits for other pages spends the same ``patience``, which begins when this is made.
+    """
 
     def __init__(self) -> None:
         config = Config.load()
         self._shelf = Shelf(config.shelf("path").value, "composite", "composite")
-        self._seconds: float = config.top("budget").value
+        self.patience = Budget(config.top("budget").value)
 
     def recall(self, question: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         """What was remembered, or None."""
@@ -40,9 +43,9 @@ class Kept:
         with sentences(folder, "writing"):
             make_folder(folder)
         with FileLock(folder / f"{digest[0]:02x}.lock") as lock:
-            if not lock.acquire(Budget(self._seconds)):
+            if not lock.acquire(self.patience):
                 raise Incomplete(
-                    f"the same analysis is being made by another page and did not end within {self._seconds:g} s. "
+                    f"the same analysis is being made by another page and did not end within {self.patience}. "
                     "Change any field of the page to ask again.",
                     retriable=True,
                 )

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Callable, Optional
 
 from .. import __version__
 from ..archive import Images
-from ..errors import ConfigError, NotFound
+from ..budget import Budget
+from ..errors import ConfigError, Incomplete, NotFound
 from .attaching import attach_made
 from .cleaning import cleaned, not_numbers
 from .fingerprint import fingerprint
@@ -50,7 +52,8 @@ def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
     analysis
         An analysis that has been made (a pylinac object, or a mapping of results; or a tuple of it and a mapping of
         further results), or a function that makes one from the images. A function is only called where the same
-        function has not analysed the same images before.
+        function, with the same settings, has not analysed the same images before; and at each run where a setting
+        is an object of which nobody can tell whether it is the same.
     images
         What is analysed; which images they were is a part of the results.
     UTILS
@@ -62,13 +65,15 @@ def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
         What pylinac calls ``results_data``, without NaN, and under ``images`` what it is about.
     """
     with_report = UTILS is not None
+    kept = Kept()
     code = fingerprint(analysis)
     if code is None:
-        with _undisturbed():
-            found, report = _made(analysis, images, with_report)
+        found, report = _analysed(analysis, images, with_report, kept.patience)
     else:
-        question = {"analysis": code, "images": images.uids, "report": with_report, "qa_fetch": __version__}
-        found, report = _kept(question, lambda: _analysed(analysis, images, with_report))
+        about = {"images": images.uids, "files": _states(images), "archive": images.archive}
+        question = {"analysis": code, **about, "report": with_report, "qa_fetch": __version__}
+        found, report = _recalled(kept, question, lambda: _analysed(analysis, images, with_report, kept.patience))
+    found = {**found, "images": _about(images)}
     if UTILS is not None and report is not None:
         pdf = report
         key = json.dumps({**found, "date_of_analysis": None}, sort_keys=True, allow_nan=False)
@@ -79,27 +84,40 @@ def results(analysis: Any, images: Images, UTILS: Any = None) -> Results:
 _Made = tuple[dict[str, Any], Optional[bytes]]
 
 
-def _analysed(analysis: Callable[[Images], Any], images: Images, with_report: bool) -> _Made:
-    """The analysis, its results and its report."""
-    with _undisturbed():
-        return _made(analysis(images), images, with_report)
+def _analysed(analysis: Any, images: Images, with_report: bool, patience: Budget) -> _Made:
+    """The results and the report of an analysis that has been made, or that a function makes now."""
+    with _undisturbed(patience):
+        return _made(analysis(images) if isinstance(analysis, FunctionType) else analysis, images, with_report)
+
+
+def _states(images: Images) -> list[list[int]]:
+    """What tells objects of one UID apart without reading them: archives differ, and change objects in place."""
+    states = [file.stat() for file in images.files]
+    return [[state.st_size, state.st_mtime_ns] for state in states]
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
+def _undisturbed(patience: Budget) -> Iterator[None]:
     """As pylinac expects to run: no other thread of this process analyses, and numpy warns of a division by zero.
 
     QATrack+ makes numpy raise instead, in its whole process.
     """
     numpy = sys.modules.get("numpy")
     usual = contextlib.nullcontext() if numpy is None else numpy.errstate(**_NUMPYS_OWN)
-    with _ONE, usual:
-        yield
+    if not _ONE.acquire(timeout=patience.left()):
+        raise Incomplete(
+            f"analyses of other pages did not end within {patience}. Change any field of the page to ask again.",
+            retriable=True,
+        )
+    try:
+        with usual:
+            yield
+    finally:
+        _ONE.release()
 
 
-def _kept(question: Mapping[str, Any], make: Callable[[], _Made]) -> _Made:
+def _recalled(kept: Kept, question: Mapping[str, Any], make: Callable[[], _Made]) -> _Made:
     """What was made of this before, or is made now; a page that asks for the same at that moment waits for it."""
-    kept = Kept()
     answer = kept.recall(question)
     if answer is None:
         with kept.turn(question):
@@ -123,7 +141,7 @@ def _made(analysis: Any, images: Images, with_report: bool) -> _Made:
     data = {key: value for key, value in {**data, **more}.items() if key not in _LEFT_OUT}
     missing = list(not_numbers(data))
     name = "analysis" if isinstance(analysis, Mapping) else type(analysis).__name__
-    found = {**cleaned(data), "analysis": name, "images": _about(images)}
+    found = {**cleaned(data), "analysis": name}
     if missing:
         found["not_numbers"] = missing
     report = _report(analysis, images) if with_report and hasattr(analysis, "publish_pdf") else None

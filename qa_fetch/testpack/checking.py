@@ -27,7 +27,7 @@ def check(pack: Union[str, Path]) -> list[Finding]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # an odd escape in somebody's procedure still runs
         warnings.simplefilter("ignore", DeprecationWarning)
-        found += [*_in_tests(read), *_in_lists(read)]
+        found += [*_empty(read), *_in_tests(read), *_in_lists(read)]
     return sorted(found, key=lambda finding: finding.severity)
 
 
@@ -40,6 +40,20 @@ def _text(pack: Union[str, Path]) -> str:
         raise ConfigError(f"{pack} is not a test pack: it is not UTF-8 text. Name a .tpk file.") from None
     except OSError as problem:
         raise ConfigError(f"{pack} cannot be read: {problem.strerror}. Correct the path.") from None
+
+
+def _empty(read: Contents) -> list[Finding]:
+    """Lists and cycles that QATrack+ imports and nobody can perform."""
+    cycled = {link.parent for link in read.links if link.model == known.CYCLE_MEMBERSHIP}
+    lists = [made for slug, made in read.of(known.TEST_LIST).items() if not _tests_of(read, slug)]
+    cycles = [made for slug, made in read.of(known.CYCLE).items() if slug not in cycled]
+    return [
+        *(error(made.place, f"it has no tests. Add a {known.MEMBERSHIP} for each of its tests.") for made in lists),
+        *(
+            error(made.place, f"it has no lists. Add a {known.CYCLE_MEMBERSHIP} for each of its lists.")
+            for made in cycles
+        ),
+    ]
 
 
 def _in_tests(read: Contents) -> list[Finding]:
@@ -55,7 +69,18 @@ def _in_tests(read: Contents) -> list[Finding]:
             found.append(error(f"{test.place} / slug", f"{shown(slug)} {problem}."))
         for name in known.missing_for_type(test.fields):
             found.append(error(f"{test.place} / {name}", f"a test of the type {kind} needs it. Write one."))
+        found += _formatting(test)
     return found
+
+
+def _formatting(test: Object) -> list[Finding]:
+    """QATrack+ formats numbers alone, and says nothing where it cannot."""
+    given, limits = test.fields.get("formatting"), known.FIELDS[known.TEST]["formatting"]
+    if test.fields.get("type") not in known.NUMERICAL_TYPES or not given or known.value_problem(limits, given):
+        return []
+    problem = known.formatting_problem(given)
+    says = f"{shown(given)} {problem}. Write it like %.2f or {{:.2f}}."
+    return [warning(f"{test.place} / formatting", says)] if problem else []
 
 
 def _in_lists(read: Contents) -> list[Finding]:

@@ -16,6 +16,7 @@ CYCLE, CYCLE_MEMBERSHIP = "qa.testlistcycle", "qa.testlistcyclemembership"
 # What QATrack+ runs at every change of the page, and what it runs once for an uploaded file.
 COMPOSITE_TYPES = ("composite", "scomposite")
 CALCULATED_TYPES = (*COMPOSITE_TYPES, "upload")
+NUMERICAL_TYPES = ("composite", "constant", "simple", "wraparound")
 TYPES = (
     *("boolean", "simple", "wraparound", "multchoice", "constant", "date", "datetime", "string"),
     *CALCULATED_TYPES,
@@ -101,6 +102,28 @@ def missing_for_type(fields: Mapping[str, Any]) -> Iterator[str]:
     for name in needed.get(str(fields.get("type")), ()):
         if fields.get(name) in (None, ""):
             yield name
+
+
+def formatting_problem(formatting: str) -> Optional[str]:
+    """What QATrack+ shows numbers as, where that is not as somebody meant it, as the end of a sentence."""
+    shown = {_formatted(formatting, number) for number in (1.0, 2.0)}
+    if None in shown:
+        return "formats no number, so QATrack+ shows its usual digits"
+    return "shows the same for every number" if len(shown) == 1 else None
+
+
+def _formatted(formatting: str, number: float) -> Optional[str]:
+    """As QATrack+ does it: in the old way, where that does not fit in the new way; None where neither does."""
+    try:
+        return formatting % number
+    except TypeError:
+        pass  # the new way has no % in it, which is one number too many for the old way
+    except (ValueError, OverflowError):
+        return None
+    try:
+        return formatting.format(number)
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError):
+        return None
 
 
 def slug_problem(slug: str) -> Optional[str]:

@@ -14,7 +14,7 @@ from .calls import check_calls
 from .finding import Finding, error, warning
 from .flow import ways
 from .names import tokens, unknown_names
-from .values import in_strings, is_dictionary, texts, values_of
+from .values import in_strings, is_dictionary, is_no_number, texts, values_of
 
 
 @dataclass
@@ -85,6 +85,7 @@ def check_procedure(procedure: Procedure, group: Sequence[Procedure] = ()) -> It
             yield from _order(procedure, procedure.tree, group)
             yield from _waiting(procedure, procedure.tree, group)
         yield from _kept_as_text(procedure, procedure.tree)
+        yield from _no_numbers(procedure, procedure.tree)
         yield from check_calls(procedure.tree, procedure.place, again=procedure.composite)
 
 
@@ -137,6 +138,14 @@ def _kept_as_text(procedure: Procedure, tree: ast.Module) -> Iterator[Finding]:
             says = "the result is a plain dictionary, which QATrack+'s REST API stores as str(...), not as JSON."
             where = f"{procedure.place}, line {value.lineno}"
             yield warning(where, f"{says} Give composite.Results(...) of it.")
+
+
+def _no_numbers(procedure: Procedure, tree: ast.Module) -> Iterator[Finding]:
+    """NaN and infinity are no JSON, and QATrack+ recognises only some of them."""
+    for value in values_of(tree, (procedure.slug, "result")):
+        if is_no_number(value):
+            says = "the result is NaN or infinite, which is an error or loses the results of the whole page."
+            yield warning(f"{procedure.place}, line {value.lineno}", f"{says} Give None where there is no number.")
 
 
 def _waiting(procedure: Procedure, tree: ast.Module, group: Sequence[Procedure]) -> Iterator[Finding]:

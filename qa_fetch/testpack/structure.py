@@ -111,6 +111,8 @@ def _check_meta(pack: Mapping[str, Any], tell: Callable[[Finding], None]) -> Non
 def _entries(pack: Mapping[str, Any], tell: Callable[[Finding], None]) -> Iterator[tuple[str, str]]:
     objects = pack.get("objects")
     objects = objects if isinstance(objects, dict) else {}
+    if all(objects.get(section) == [] for section in SECTIONS):
+        tell(error("objects", "it holds no test, no list and no cycle, so nothing is imported. Export the pack again."))
     for section in SECTIONS:
         entries = objects.get(section)
         if not isinstance(entries, list):

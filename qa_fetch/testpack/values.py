@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator, Sequence
 
 from .names import unknown_names
 
 _OF_NAMES = ("globals", "locals", "vars")
+_OF_NUMBERS = ("math", "numpy", "np")
 
 
 def values_of(tree: ast.AST, names: Sequence[str]) -> Iterator[ast.expr]:
@@ -47,6 +49,24 @@ def texts(tree: ast.AST, names: Sequence[str]) -> list[ast.expr]:
 
 def _is_none(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value is None
+
+
+def is_no_number(value: ast.expr) -> bool:
+    """Whether a value is NaN or infinite as it is written: ``float("nan")``, ``-math.inf``, ``numpy.nan``."""
+    if isinstance(value, ast.UnaryOp):
+        return is_no_number(value.operand)
+    if isinstance(value, ast.Call) and _is_call_of(value, ("float",)):
+        return any(_is_not_finite(text) for word in value.args for text in _text(word))
+    if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
+        return value.value.id in _OF_NUMBERS and value.attr.lower() in ("nan", "inf")
+    return False
+
+
+def _is_not_finite(text: str) -> bool:
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def is_dictionary(tree: ast.Module, value: ast.expr) -> bool:

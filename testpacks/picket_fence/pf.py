@@ -7,7 +7,7 @@ def analyse(images):
     from pylinac import PicketFence
     from pylinac.picketfence import MLC
 
-    analysis = PicketFence(composite.only_field(images), mlc=MLC[pf_mlc])
+    analysis = PicketFence(str(images.files[0]), mlc=MLC[pf_mlc])
     analysis.analyze(tolerance=0.5)
     return analysis
 
@@ -24,4 +24,4 @@ if go and not UTILS.get_skip("pf"):
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    pf = composite.results(analyse, images, UTILS)
+    pf = composite.results(analyse, composite.only_field(images), UTILS)

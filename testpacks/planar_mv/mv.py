@@ -6,7 +6,7 @@ from qa_fetch import Archive, composite
 def analyse(images):
     import pylinac
 
-    analysis = getattr(pylinac, "@phantom@")(composite.only_field(images))
+    analysis = getattr(pylinac, "@phantom@")(str(images.files[0]))
     analysis.analyze()
     return analysis
 
@@ -23,4 +23,4 @@ if go and not UTILS.get_skip("mv"):
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    mv = composite.results(analyse, images, UTILS)
+    mv = composite.results(analyse, composite.only_field(images), UTILS)

@@ -6,7 +6,7 @@ from qa_fetch import Archive, composite
 def analyse(images):
     from pylinac import FieldAnalysis
 
-    analysis = FieldAnalysis(composite.only_field(images))
+    analysis = FieldAnalysis(str(images.files[0]))
     image, dpmm = analysis.image.array, analysis.image.dpmm
     rows, columns = image.shape
     inverted = image[:9, :9].mean() > image[rows // 2, columns // 2]  # pylinac turns images of large fields round
@@ -26,4 +26,4 @@ if go and not UTILS.get_skip("pd"):
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    pd = composite.results(analyse, images, UTILS)
+    pd = composite.results(analyse, composite.only_field(images), UTILS)

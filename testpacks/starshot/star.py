@@ -25,8 +25,8 @@ if go and not UTILS.get_skip("star"):
         plan=rtplanname,
         kind="portal",
         approved=True,
-        at_least=int(min_images),
+        at_least=max(1, int(min_images)),
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    star = composite.results(analyse, images, UTILS)
+    star = composite.results(analyse, composite.fields(images, int(min_images)), UTILS)

@@ -6,7 +6,7 @@ from qa_fetch import Archive, composite
 def analyse(images):
     from pylinac import DRGS
 
-    analysis = DRGS(image_paths=composite.fields(images))
+    analysis = DRGS(image_paths=[str(file) for file in images.files])
     analysis.analyze(tolerance=1.5)
     return analysis
 
@@ -24,4 +24,4 @@ if go and not UTILS.get_skip("drgs"):
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    drgs = composite.results(analyse, images, UTILS)
+    drgs = composite.results(analyse, composite.fields(images, int(min_images)), UTILS)

@@ -6,7 +6,7 @@ from qa_fetch import Archive, composite
 def analyse(images):
     from pylinac import DRMLC
 
-    analysis = DRMLC(image_paths=composite.fields(images))
+    analysis = DRMLC(image_paths=[str(file) for file in images.files])
     analysis.analyze(tolerance=1.5)
     return analysis
 
@@ -24,4 +24,4 @@ if go and not UTILS.get_skip("drmlc"):
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    drmlc = composite.results(analyse, images, UTILS)
+    drmlc = composite.results(analyse, composite.fields(images, int(min_images)), UTILS)

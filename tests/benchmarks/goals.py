@@ -80,6 +80,9 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
         found.append(Goal(f"latest, {says}: requests (under 10)", key, 9, requests=True))
         found.append(Goal(f"latest, {says}: ours / the reference way", key, 0.1, other))
     found.append(Goal("a page again: seconds per fetch", ("page", "again", page.OURS), 0.05))
+    for name in (page.THREADS, page.PROCESSES):
+        found.append(Goal(f"ten pages at once, {name}: seconds", ("page", "ten at once", name), page.BUDGET))
+    found.append(Goal("a page of a hung archive: seconds", ("page", "hung", page.HUNG), page.BUDGET))
     found.append(Goal("the ledger: seconds for 100,000 items", ("bulk", "ledger", bulk.LEDGER), 10))
     found.append(Goal("100,000 items: MB of growth", ("bulk", "memory", bulk.GROWTH), 16))
     found += _anonymisers({row.contestant for row in rows if not row.absent})

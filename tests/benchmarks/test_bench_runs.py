@@ -21,7 +21,7 @@ _SECTIONS = {
     "send": 2 * 4,
     "find": 8 * 5,
     "latest": 3 * 2,
-    "page": 2,
+    "page": 2 + 2 + 1,
     "batch": 4 * 5,
     "bulk": 2 + 1,
     "anonymise": 2 * 5 + 2 + 1,

@@ -12,15 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from pack_site import engine
+from pack_trials import Made, Trial
 from qatrack_page import Page
 
 
-def perform(asked: Sequence[Mapping[str, Any]], folder: Path) -> list[dict[str, Any]]:
+def asked(trial: Trial, made: Made, started: datetime) -> dict[str, Any]:
+    """What ``perform`` has to know of a page."""
+    plan = str(made.datasets[0].SOPInstanceUID)  # another test may have stored a plan of that label
+    return {
+        "pack": trial.pack,
+        "test_list": trial.test_list,
+        "analysis": trial.analysis,
+        "result": next(iter(made.expected)),
+        "started": started.isoformat(),
+        "entered": {"patientid": made.patient, "rtplanname": plan, **trial.entered, "go": 1},
+    }
+
+
+def perform(pages: Sequence[Mapping[str, Any]], folder: Path) -> list[dict[str, Any]]:
     """Perform pages at the same time: pack, list, analysis, entered values and the beginning of the work of each."""
-    shown: list[dict[str, Any]] = [{} for _ in asked]
+    shown: list[dict[str, Any]] = [{} for _ in pages]
 
     def one(number: int) -> None:
-        wanted = asked[number]
+        wanted = pages[number]
         page = Page(
             engine(wanted["pack"], wanted["test_list"], folder / str(number)), datetime.fromisoformat(wanted["started"])
         )
@@ -34,7 +48,7 @@ def perform(asked: Sequence[Mapping[str, Any]], folder: Path) -> list[dict[str, 
             "attachments": len(page.attachments(slug)),
         }
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(len(asked))]
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(len(pages))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -53,6 +53,15 @@ CHANGES = MappingProxyType(
         "gantry": Change("G180_6X", "GantryAngle", 180, 181),
         "tolerance table": Change("G0_6X", "ReferencedToleranceTableNumber", 1, 2),
         "tolerance": Change("", "GantryAngleTolerance", 0.5, 2),
+        "weight of the last control point": Change("G0_6X", "FinalCumulativeMetersetWeight", 1, 2),
+        "unit of the meterset": Change("G0_6X", "PrimaryDosimeterUnit", "MU", "MINUTE"),
+        "type of delivery": Change("G0_6X", "TreatmentDeliveryType", "TREATMENT", "SETUP"),
+        "source to axis": Change("G0_6X", "SourceAxisDistance", 1000, 800),
+        "high dose technique": Change("G0_6X", "HighDoseTechniqueType", None, "TBI"),
+        "compensator": Change("G0_6X", "CompensatorID", None, "C1"),
+        "accessory": Change("G0_6X", "AccessoryCode", None, "A1"),
+        "dose of a beam": Change("G0_6X", "BeamDose", None, 9),
+        "patient position": Change("", "PatientPosition", "HFS", "HFP"),
         "beam gone": Change("G180_6X", "BeamName", "G180_6X", None),
         "beam added": Change("EXTRA", "BeamName", None, "EXTRA"),
     }
@@ -85,6 +94,7 @@ def daily_plan(
         plan.ReviewDate, plan.ReviewTime = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
         plan.ReviewerName = "Physicist^A"
     plan.ToleranceTableSequence = [_tolerances(1, "QA", 0.5), _tolerances(2, "T1", 2)]
+    plan.PatientSetupSequence = [_item(PatientSetupNumber=1, PatientPosition="HFS")]
     for beam, wanted in zip(plan.BeamSequence, fields):
         beam.ReferencedToleranceTableNumber = 1
         beam.ControlPointSequence[0].NominalBeamEnergy = wanted.energy
@@ -124,15 +134,29 @@ def _set(plan: Dataset, change: Change) -> None:
     setattr(start if change.keyword in start else beam, change.keyword, change.found)
 
 
-def _set_meterset(plan: Dataset, change: Change) -> None:
+def _set_reference(plan: Dataset, change: Change) -> None:
     number = _beam(plan, change.beam).BeamNumber
     for reference in plan.FractionGroupSequence[0].ReferencedBeamSequence:
         if reference.ReferencedBeamNumber == number:
-            reference.BeamMeterset = change.found
+            setattr(reference, change.keyword, change.found)
 
 
 def _set_fluence(plan: Dataset, change: Change) -> None:
     _beam(plan, change.beam).PrimaryFluenceModeSequence = [_fluence(True)]
+
+
+def _add_compensator(plan: Dataset, change: Change) -> None:
+    beam = _beam(plan, change.beam)
+    beam.NumberOfCompensators, beam.CompensatorSequence = 1, [_item(CompensatorNumber=1, CompensatorID=change.found)]
+
+
+def _add_accessory(plan: Dataset, change: Change) -> None:
+    accessory = _item(GeneralAccessoryNumber=1, AccessoryCode=change.found)
+    _beam(plan, change.beam).GeneralAccessorySequence = [accessory]
+
+
+def _set_position(plan: Dataset, change: Change) -> None:
+    plan.PatientSetupSequence[0].PatientPosition = change.found
 
 
 def _set_tolerance(plan: Dataset, change: Change) -> None:
@@ -160,7 +184,11 @@ def _add(plan: Dataset, change: Change) -> None:
 
 
 _EDITS: dict[str, Callable[[Dataset, Change], None]] = {
-    "monitor units": _set_meterset,
+    "monitor units": _set_reference,
+    "dose of a beam": _set_reference,
+    "compensator": _add_compensator,
+    "accessory": _add_accessory,
+    "patient position": _set_position,
     "flattening filter": _set_fluence,
     "tolerance": _set_tolerance,
     "beam gone": _remove,

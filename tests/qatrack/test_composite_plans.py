@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from phantom_plans import LABEL, daily_plan
 from pydicom.dataset import Dataset
 
-from qa_fetch import Archive
+from qa_fetch import Archive, BadArchive
 from qa_fetch.composite import Results, plan_changes, plan_facts
 from qa_fetch.demo.objects import Course, write
 
@@ -58,6 +59,18 @@ EXPECTED = {
         "beam 1 (G0_6X) tolerance table GantryAngleTolerance: 0.5 -> 2",
     ],
     "tolerance": [f"beam {number} " for number in range(1, 5)],
+    "weight of the last control point": ["beam 1 (G0_6X) FinalCumulativeMetersetWeight: 1 -> 2"],
+    "unit of the meterset": ["beam 1 (G0_6X) PrimaryDosimeterUnit: MU -> MINUTE"],
+    "type of delivery": ["beam 1 (G0_6X) TreatmentDeliveryType: TREATMENT -> SETUP"],
+    "source to axis": ["beam 1 (G0_6X) SourceAxisDistance: 1000 -> 800"],
+    "high dose technique": ["beam 1 (G0_6X) HighDoseTechniqueType: none -> TBI"],
+    "compensator": [
+        "beam 1 (G0_6X) NumberOfCompensators: 0 -> 1",
+        "beam 1 (G0_6X) CompensatorSequence: none -> ",
+    ],
+    "accessory": ["beam 1 (G0_6X) GeneralAccessorySequence: none -> "],
+    "dose of a beam": ["beam 1 (G0_6X) BeamDose: none -> 9"],
+    "patient position": ["plan PatientSetupSequence: "],
     "beam gone": ["beam 4 (G180_6X): present -> absent"],
     "beam added": ["beam 5 (EXTRA): absent -> present"],
 }
@@ -72,6 +85,72 @@ def test_every_change_after_approval_is_said(what: str, approved: Dataset, tmp_p
     assert len(said) >= len(expected)
     for line, start in zip(said, expected):
         assert line.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "then", "now"),
+    [
+        ("DoseRateSet", (600, 100, 600), (600, 100, 100)),
+        ("DoseRateSet", (600, 600, 100), (600, 100, 100)),
+        ("NominalBeamEnergy", (6, 10, 6), (6, 10, 10)),
+    ],
+)
+def test_values_in_another_order_along_a_beam_are_said(
+    keyword: str, then: tuple[float, ...], now: tuple[float, ...], approved: Dataset, tmp_path: Path
+) -> None:
+    """The same values are delivered differently where they belong to other control points."""
+    found = [facts(along(approved, keyword, values), tmp_path / str(values)) for values in (now, then)]
+    (line,) = plan_changes(*found)
+    assert line.startswith("beam 1 (G0_6X) energy or dose rate along the control points: ")
+
+
+def along(plan: Dataset, keyword: str, values: tuple[float, ...]) -> Dataset:
+    """The plan with so many control points of its first beam, each with its own value."""
+    other = copy.deepcopy(plan)
+    beam = other.BeamSequence[0]
+    first, last = beam.ControlPointSequence
+    beam.ControlPointSequence = [copy.deepcopy(first)] + [copy.deepcopy(last) for _ in values[1:]]
+    beam.NumberOfControlPoints = len(values)
+    for point, value in zip(beam.ControlPointSequence, values):
+        setattr(point, keyword, value)
+    return other
+
+
+def test_a_value_that_is_repeated_at_a_control_point_is_no_change(approved: Dataset, tmp_path: Path) -> None:
+    """Systems write what stays the same once, or each time."""
+    now = facts(along(approved, "DoseRateSet", (600, 600)), tmp_path / "now")
+    assert plan_changes(now, facts(approved, tmp_path / "then")) == []
+
+
+@pytest.mark.parametrize("beams", ["absent", "empty"])
+def test_a_plan_without_beams_is_refused(beams: str, approved: Dataset, tmp_path: Path) -> None:
+    """Two plans of which nothing is looked at would never differ."""
+    if beams == "absent":
+        del approved.BeamSequence
+    else:
+        approved.BeamSequence = []
+    with pytest.raises(BadArchive) as raised:
+        facts(approved, tmp_path / "plan")
+    assert str(raised.value) == (
+        "the plan DAILY_QA has no beams that this check understands (RT Ion and brachytherapy plans describe theirs "
+        "elsewhere). Name a plan of photon or electron beams."
+    )
+
+
+def test_a_plan_that_an_older_version_noted_has_to_be_approved_again(approved: Dataset, tmp_path: Path) -> None:
+    """Its digests are of other things; what both noted is still compared."""
+    then = facts(approved, tmp_path / "then")
+    del then["made_by"], then["other"]
+    for beam in then["beams"].values():
+        del beam["along"], beam["other"]
+        beam["geometry"] = "0123456789abcdef"
+    older = (
+        "the approved plan was noted by another version of qa_fetch, which did not look at the same things: look at "
+        "the plan, and approve it again"
+    )
+    assert plan_changes(facts(approved, tmp_path / "now"), then) == [older]
+    changed = phantom_plans.edited_in_place(approved, "monitor units")
+    assert plan_changes(facts(changed, tmp_path / "changed"), then) == [older, "beam 1 (G0_6X) MU: 100 -> 101"]
 
 
 def test_leaves_that_moved_are_said_although_no_record_holds_them(approved: Dataset, tmp_path: Path) -> None:

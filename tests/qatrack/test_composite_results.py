@@ -20,22 +20,18 @@ from qatrack_double import Utils
 from qa_fetch import Archive, BadArchive, ConfigError, Images, NotFound, composite
 
 
-class Count:
-    """How often an analysis was made; an object of its own, since a list would be one of its settings."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    def up(self) -> None:
-        self.made += 1
+def count(images: Images) -> None:
+    """Note that an analysis was made, with the images: whatever else it changed would be one of its settings."""
+    vars(images)["made"] = made(images) + 1
 
 
-MADE = Count()
+def made(images: Images) -> int:
+    """How often an analysis was made of these images."""
+    return int(vars(images).get("made", 0))
 
 
 @pytest.fixture
 def images(course_files: Path) -> Images:
-    MADE.made = 0
     return Archive(f"folder:{course_files}").latest(PATIENT, plan="WL_6X", approved=True)
 
 
@@ -54,7 +50,7 @@ class Analysis:
 
 
 def analyse(images: Images) -> Analysis:
-    MADE.up()
+    count(images)
     return Analysis(shift=0.5)
 
 
@@ -86,30 +82,29 @@ def test_the_same_images_are_analysed_once(images: Images) -> None:
     """However often the page runs the procedure again, each time with a function of its own."""
     source = """
 def analyse(images):
-    made.up()
+    count(images)
     return {"size": size}
 """
-    made = Count()
 
     def run(size: float, code: str = source) -> Any:
-        page: dict[str, Any] = {"size": size, "made": made}
+        page: dict[str, Any] = {"size": size, "count": count}
         exec(compile(code, "__QAT+COMP_wl", "exec"), page)
         return composite.results(page["analyse"], images)["size"]
 
     assert [run(5.0), run(5), run(8.0), run(5.0)] == [5.0, 5.0, 8.0, 5.0]  # 5 from a page is 5.0 from the REST API
     assert run(5.0, source.replace('{"size": size}', '{"size": size + 1}')) == 6.0
-    assert made.made == 3  # for 5, for 8, and for the procedure that was changed
+    assert made(images) == 3  # for 5, for 8, and for the procedure that was changed
 
 
 def test_two_pages_at_once_make_one_analysis(images: Images) -> None:
     """Whoever comes second waits for the first."""
-    begun, go_on = threading.Event(), threading.Event()
+    begun, go_on = vars(images)["begun"], vars(images)["go_on"] = threading.Event(), threading.Event()
     found: list[Any] = []
 
     def slow(images: Images) -> Analysis:
-        MADE.up()
-        begun.set()
-        assert go_on.wait(20)
+        count(images)
+        vars(images)["begun"].set()
+        assert vars(images)["go_on"].wait(20)
         return Analysis(shift=0.5)
 
     pages = [threading.Thread(target=lambda: found.append(composite.results(slow, images, Utils()))) for _ in range(4)]
@@ -120,7 +115,7 @@ def test_two_pages_at_once_make_one_analysis(images: Images) -> None:
     for page in pages:
         page.join(20)
     assert [result["shift"] for result in found] == [0.5] * 4
-    assert MADE.made == 1
+    assert made(images) == 1
 
 
 @pytest.mark.analysis
@@ -150,7 +145,7 @@ def test_the_report_is_attached_once_per_page(images: Images) -> None:
     composite.results(analyse, images, other)
     assert len(other.written) == 1
     assert other.written[0][1] == page.written[0][1]
-    assert MADE.made == 1
+    assert made(images) == 1
 
 
 def test_an_analysis_that_was_made_already_is_taken_as_it_is(images: Images) -> None:

@@ -15,7 +15,7 @@ import pack_pages
 import phantom_plans
 import pytest
 from pack_site import PATIENT, YESTERDAY, Archived, engine, store
-from pack_trials import TRIALS, Trial
+from pack_trials import TRIALS
 from peers import course as courses
 from peers.process import LOOPBACK, free_port
 from qatrack_engine import Engine
@@ -54,7 +54,7 @@ def test_ten_pages_of_two_packs_at_once_are_all_right(
         store(one.datasets, tmp_path / str(number))
     archive.config(tmp_path, retrieve="move")
     monkeypatch.setenv("QA_FETCH_SHELF", str(tmp_path / "another shelf"))  # nothing of the trials is on it
-    asked = [_asked(chosen[n % 2], made[n % 2]) for n in range(10)]
+    asked = [pack_pages.asked(chosen[n % 2], made[n % 2], STARTED) for n in range(10)]
     shares = [asked[n::processes] for n in range(processes)]
     shown = [pack_pages.perform(asked, tmp_path / "pages")] if processes == 1 else _in_processes(shares, tmp_path)
     for share, answers in zip(shares, shown):
@@ -66,18 +66,6 @@ def test_ten_pages_of_two_packs_at_once_are_all_right(
             )
             assert answer["result"] == images.expected[wanted["result"]]
             assert answer["attachments"] == 1
-
-
-def _asked(trial: Trial, made: Any) -> dict[str, Any]:
-    plan = str(made.datasets[0].SOPInstanceUID)  # another test may have stored a plan of that label
-    return {
-        "pack": trial.pack,
-        "test_list": trial.test_list,
-        "analysis": trial.analysis,
-        "result": next(iter(made.expected)),
-        "started": STARTED.isoformat(),
-        "entered": {"patientid": made.patient, "rtplanname": plan, **trial.entered, "go": 1},
-    }
 
 
 def _in_processes(shares: list[list[dict[str, Any]]], folder: Path) -> list[list[dict[str, Any]]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pack_site import PATIENT, TESTPACKS, YESTERDAY, engine, performed, store
 from pack_trials import TRIALS, Trial
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 from qatrack_pack import Database, load
 from qatrack_page import Page, edit
 from qatrack_rest import RestApi
@@ -17,6 +20,8 @@ from qa_fetch.testpack import check, current
 
 FOLDERS = sorted(path.parent for path in TESTPACKS.glob("*/pack.toml"))
 STARTED = YESTERDAY + timedelta(hours=1)
+# kV images do not say which field they are of, and a CBCT that is repeated is another series.
+REPEATED = [trial for trial in TRIALS if trial.pack not in ("planar_kv", "catphan")]
 
 # pylinac uses names that its libraries have renamed, and divides by the darkest pixel of an open image (0).
 pytestmark = [
@@ -99,6 +104,60 @@ def test_a_page_waits_quietly(trial: Trial, config: Path, tmp_path: Path) -> Non
 
 
 # Which images
+
+
+@pytest.mark.analysis
+@pytest.mark.parametrize("trial", REPEATED, ids=lambda trial: trial.pack)
+def test_a_measurement_that_was_repeated_at_once_replaces_the_first(trial: Trial, config: Path, tmp_path: Path) -> None:
+    """In the same series, twenty minutes later, after somebody has moved the phantom."""
+    made = trial.make(YESTERDAY)
+    plan, *images = made.datasets
+    store([plan, *[_misplaced(image, YESTERDAY - timedelta(minutes=20)) for image in images], *images], tmp_path)
+    page = Page(engine(trial.pack, trial.test_list, tmp_path), STARTED)
+    for slug, value in {**trial.entered, "patientid": made.patient, "rtplanname": plan.SOPInstanceUID, "go": 1}.items():
+        page.enter(slug, value)
+    assert page.error(trial.analysis) is None
+    assert {slug: page.value(slug) for slug in made.expected} == made.expected
+    shown = json.loads(page.shows(trial.analysis))["images"]
+    assert sorted(shown["uids"]) == sorted(str(image.SOPInstanceUID) for image in images)
+    assert shown["acquired"] == YESTERDAY.isoformat()
+
+
+def _misplaced(image: Dataset, when: datetime) -> Dataset:
+    """An earlier image of the same field, in which everything is elsewhere."""
+    import numpy as np
+
+    other = copy.deepcopy(image)
+    other.SOPInstanceUID = generate_uid()
+    other.AcquisitionDate, other.AcquisitionTime = when.strftime("%Y%m%d"), when.strftime("%H%M%S")
+    pixels = np.frombuffer(image.PixelData, "<u2").reshape(image.Rows, image.Columns)
+    other.PixelData = np.roll(pixels, (7, 7), axis=(0, 1)).tobytes()
+    return other
+
+
+@pytest.mark.analysis
+@pytest.mark.parametrize("pack", ["winston_lutz", "starshot"])
+def test_a_session_that_is_not_whole_yet_is_waited_for(pack: str, config: Path, tmp_path: Path) -> None:
+    """The plan says which fields there are; when the last has come, a later Work Started takes it."""
+    trial = next(trial for trial in TRIALS if trial.pack == pack)
+    made = trial.make(YESTERDAY)
+    plan, *images = made.datasets
+    store([plan, *images[:-1]], tmp_path)
+    page = Page(engine(trial.pack, trial.test_list, tmp_path), STARTED)
+    for slug, value in {"patientid": made.patient, "rtplanname": plan.SOPInstanceUID, "go": 1}.items():
+        page.enter(slug, value)
+    number = len(images)
+    assert str(page.error(trial.analysis)).strip().splitlines()[-1] == (
+        f"qa_fetch.errors.Incomplete: the session has images of {number - 1} of {number} fields, without "
+        f"{plan.BeamSequence[-1].BeamName}. Wait for the rest and ask with a later before (in QATrack+: Work Started), "
+        "or say how many fields are enough (in QATrack+: Images of a complete set)."
+    )
+    assert {slug: page.shows(slug) for slug in made.expected} == dict.fromkeys(made.expected, "")
+    store([images[-1]], tmp_path / "rest")
+    later = Page(engine(trial.pack, trial.test_list, tmp_path), STARTED + timedelta(minutes=5))
+    for slug, value in {"patientid": made.patient, "rtplanname": plan.SOPInstanceUID, "go": 1}.items():
+        later.enter(slug, value)
+    assert {slug: later.value(slug) for slug in made.expected} == made.expected
 
 
 @pytest.mark.analysis

@@ -187,6 +187,10 @@ def _values(plan: Dataset) -> dict[tuple[str, str], object]:
         reference.ReferencedBeamNumber: reference.BeamMeterset
         for reference in plan.FractionGroupSequence[0].ReferencedBeamSequence
     }
+    doses = {
+        reference.ReferencedBeamNumber: reference.get("BeamDose")
+        for reference in plan.FractionGroupSequence[0].ReferencedBeamSequence
+    }
     for beam in plan.BeamSequence:
         start = beam.ControlPointSequence[0]
         name = str(beam.BeamName)
@@ -196,6 +200,21 @@ def _values(plan: Dataset) -> dict[tuple[str, str], object]:
         values[name, "ReferencedToleranceTableNumber"] = beam.ReferencedToleranceTableNumber
         for keyword in ("NominalBeamEnergy", "DoseRateSet", "GantryAngle", "BeamLimitingDeviceAngle"):
             values[name, keyword] = start[keyword].value
+        for keyword in (
+            "FinalCumulativeMetersetWeight",
+            "PrimaryDosimeterUnit",
+            "TreatmentDeliveryType",
+            "SourceAxisDistance",
+            "HighDoseTechniqueType",
+        ):
+            values[name, keyword] = beam.get(keyword)
+        values[name, "BeamDose"] = doses[beam.BeamNumber]
+        for sequence, keyword in (
+            ("CompensatorSequence", "CompensatorID"),
+            ("GeneralAccessorySequence", "AccessoryCode"),
+        ):
+            values[name, keyword] = next((item[keyword].value for item in beam.get(sequence, ())), None)
+    values["", "PatientPosition"] = plan.PatientSetupSequence[0].PatientPosition
     for keyword in ("GantryAngleTolerance", "PatientSupportAngleTolerance"):
         values["", keyword] = plan.ToleranceTableSequence[0][keyword].value
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,14 @@ def test_the_command_ends_with_1_when_a_list_failed(capsys: pytest.CaptureFixtur
     assert f"{len(course.newest.images)} objects in " in out
     code, out = run()
     assert code == 1
-    assert "no patient is known for list nobody." in out
+    took = re.compile(r"\d+\.\d s")
+    assert [re.split(r"\s{2,}", took.sub("N s", line.strip())) for line in out.strip().splitlines()[2:]] == [
+        ["wl", "1", "were there", f"{len(course.newest.images)} objects in N s"],
+        ["nobody", "2", "failed", "no patient is known for list nobody. "
+                                  "Give patientid in its tests, or patient in [units.2]."],
+        ["cbct", "2", "were there", f"{len(course.cbct)} objects in N s"],
+        ["plan", "1", "there now", "1 objects in N s"],
+    ]  # fmt: skip
     code, out = run("--json", "plan")
     (told,) = json.loads(out)
     assert (code, told["name"], told["objects"], told["problem"]) == (0, "plan", 1, "")

@@ -22,9 +22,7 @@ _INDEXED = frozenset(
     "SOPInstanceUID InstanceNumber".split()
 )
 _STEP = 1000  # that many answers are proven possible at once where there are as many
-_MOST = (
-    1_000_000  # nobody sets such a limit; a server that shows as many whatever is asked has none that could be found
-)
+_MOST = 1_000_000  # nobody sets such a limit; a server that shows as many whatever is asked has none to be found
 
 Keys = Mapping[str, Value]
 Reaches = Callable[[Keys, int], bool]
