@@ -70,7 +70,7 @@ def complete_facts(archive: Archive, payload: Mapping[str, Any], file: Optional[
     facts, size = payload["facts"], 0
     lacking = [column for column in COLUMNS if column not in facts]
     if file is not None:
-        return {**_header(file, lacking), **facts}, size
+        return {**header(file, lacking), **facts}, size
     of = {"SOPInstanceUID": payload["instances"][0]} if payload["instances"] else {}
     answers = archive.find("IMAGE", {"SeriesInstanceUID": payload["series"], **of, **dict.fromkeys(lacking, "")})
     if not answers:
@@ -81,10 +81,11 @@ def complete_facts(archive: Archive, payload: Mapping[str, Any], file: Optional[
     facts = {**told(answers[0], lacking), **facts}
     if any(keyword not in answers[0] for keyword in lacking):  # it has not said that the object lacks these
         images = archive.fetch(instance=str(answers[0].SOPInstanceUID))
-        facts, size = {**_header(images.files[0], lacking), **facts}, images.files[0].stat().st_size
+        facts, size = {**header(images.files[0], lacking), **facts}, images.files[0].stat().st_size
         archive.forget(images)
     return facts, size
 
 
-def _header(file: Path, keywords: Sequence[str]) -> dict[str, str]:
+def header(file: Path, keywords: Sequence[str]) -> dict[str, str]:
+    """What an object says under these keywords, as text."""
     return told(readable(part10.read(file, headers_only=True, keywords=keywords), header=True), keywords)

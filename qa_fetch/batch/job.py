@@ -22,7 +22,7 @@ from .layout import Layout
 from .planning import Planned, planned
 from .queryfile import Rows, read
 from .selecting import Chosen, Unanswered, select
-from .storing import SHELF, Job, bring, is_there
+from .storing import SHELF, Job, bring, is_there, settle_all
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ def fetch_csv(
     source = (archive if isinstance(archive, Archive) else Archive(archive)).again(shelf=folder.absolute() / SHELF)
     job = Job(source, str(data.absolute()), save, info, move)
     with Ledger(folder / LEDGER) as ledger:
+        settle_all(data)
         with Stop(cancelled) as stop:
             chosen, unanswered = select(source, rows, Turns(outage, pace, stop, on_progress))
+            all_asked = not stop.why
             codes = _codes(rows, chosen)
             if anonymise is not None and codes:  # what is wrong with them is said before anything is fetched
                 identities(anonymise, codes)
@@ -111,7 +113,8 @@ def fetch_csv(
         asked_by = {**{one.series: one.rows for one in chosen}, **{f"row {one.row}": [one.row] for one in unanswered}}
         subjects = _subjects(codes, asked_by, ledger)
         with _full_disk_in_words(folder):
-            _write_log(folder, asked_by, ledger)
+            if all_asked:  # else the log of the run before says more
+                _write_log(folder, asked_by, ledger)
             if anonymise is None:
                 _write_new_ids(data, subjects, codes)
     report.write(folder)

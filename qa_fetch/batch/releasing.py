@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,6 +17,7 @@ from ..bulk import Report
 from ..bulk.progress import OnProgress
 from ..errors import ConfigError
 from ..shelf.disk import make_folder
+from .storing import settle_all
 
 ORIGINALS = "originals"
 
@@ -99,8 +99,7 @@ class Release:
 
     def _anonymised(self, new_ids: Mapping[str, str]) -> Anonymised:
         originals = self.working / ORIGINALS
-        for half in originals.glob("*/*/.*.part"):
-            shutil.rmtree(half)  # a series of a run that was killed, which is not whole
+        settle_all(originals)  # a worker that was killed in this run has left what is not whole
         if next(originals.glob("*/*/*/*.dcm"), None) is None:
             return Anonymised(self.output)
         anonymiser = _with(self.anonymiser, new_ids) if new_ids else self.anonymiser

@@ -115,6 +115,30 @@ def test_a_batch_that_waits_for_its_hours_can_be_cancelled(
     assert (report.stopped, report.whole, report.total, report.exit_code, clock.asked) == ("cancelled", False, 0, 1, [])
 
 
+def test_a_batch_that_is_cancelled_before_every_row_was_asked_for_leaves_the_log_as_it_is(
+    clock: Clock, archive: Archive, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of the run before says more; after the next one it is of that."""
+    clock.hour, cancelled, log = 23, threading.Event(), tmp_path / "out" / "logs" / "run_log.csv"
+    assert fetch_csv(asked, archive, to=tmp_path / "out").done == 2
+    before, rows = log.read_text(encoding="utf-8"), len(clock.asked)
+    assert len(before.splitlines()) == 3
+    find = Archive.find
+
+    def last(archive: Archive, *given: Any, **more: Any) -> Any:
+        cancelled.set()
+        return find(archive, *given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Archive, "find", last)
+        report = fetch_csv(asked, archive, to=tmp_path / "out", cancelled=cancelled)
+    assert (report.stopped, len(clock.asked)) == ("cancelled", rows + 1)
+    assert log.read_text(encoding="utf-8") == before
+    asked.write_text("PatientID\nP2\n")
+    assert fetch_csv(asked, archive, to=tmp_path / "out").done == 1
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 2
+
+
 def test_ctrl_c_while_it_waits_for_its_hours_ends_it_with_a_report(
     clock: Clock, archive: Archive, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,20 +117,52 @@ def test_objects_of_one_series_that_are_asked_for_one_by_one_gather_in_its_folde
     assert bring.uids() == {str(one.SOPInstanceUID) for one in SLICES}
 
 
-def test_a_file_that_does_not_belong_to_a_series_is_left_as_it_is(bring: Bringing) -> None:
-    """An object of another series is one."""
+@pytest.mark.parametrize("kind", ["object", "folder"])
+def test_what_has_taken_the_name_of_an_object_is_left_as_it_is(bring: Bringing, kind: str) -> None:
+    """An object of another series, or a folder."""
     bring()
     first, other = (path for path in sorted(bring.out.glob("sub-*/ses-*/*")) if path.is_dir())
     lost, stranger = sorted(first.iterdir())[0], sorted(other.iterdir())[0]
     lost.unlink()
-    (first / stranger.name).write_bytes(stranger.read_bytes())
+    if kind == "object":
+        lost.write_bytes(stranger.read_bytes())
+    else:
+        lost.mkdir()
+    before = bring.files()
     report = bring(attempts=1)
     (failed,) = report.failures()
     assert failed.error == (
-        f"{first.name} holds files that do not belong to its series, so it was left as it is. "
-        "Move them away, or give another output folder."
+        f"{first.name} holds something else under the name of an object of its series, so it was left as it is. "
+        "Move that away, or give another output folder."
     )
-    assert (report.done, report.bytes, lost.exists()) == (1, 0, False)
+    assert (report.done, report.bytes, bring.files()) == (1, 0, before)
+
+
+def with_own_files(series: Path, other: Path) -> dict[Path, bytes]:
+    """What a user may put into the folder of a series: notes, sidecars, a folder, and an object of another series."""
+    for name in ("mask.json", ".DS_Store", "notes/one.txt"):
+        (series / name).parent.mkdir(exist_ok=True)
+        (series / name).write_text("mine", encoding="utf-8")
+    (series / "0.dcm").write_bytes(other.read_bytes())  # comes before the others by its name
+    (series / "link").symlink_to("mask.json")
+    own = ("mask.json", ".DS_Store", "notes/one.txt", "0.dcm", "link")
+    return {series / name: (series / name).read_bytes() for name in own}
+
+
+def test_files_that_a_user_has_put_beside_objects_stay_there(bring: Bringing) -> None:
+    """They neither hold up a series that is there, nor get lost where it is filled, nor get into its table."""
+    bring()
+    first, other = (path for path in sorted(bring.out.glob("sub-*/ses-*/*")) if path.is_dir())
+    lost = sorted(first.iterdir())[0]
+    own, before = with_own_files(first, sorted(other.iterdir())[0]), bring.files()
+    again = bring(info=True)
+    assert (again.done, again.failed, again.bytes, bring.files()) == (2, 0, 0, before)
+    lost.unlink()
+    filled = bring(info=True)
+    assert (filled.done, filled.failed, filled.bytes > 0, set(bring.files())) == (2, 0, True, set(before))
+    assert {path: path.read_bytes() for path in own} == own
+    assert (first / "link").is_symlink()
+    assert len({row["SeriesInstanceUID"] for row in bring.tables()}) == 2
 
 
 def test_the_ledger_of_an_earlier_version_is_gone_on_with(bring: Bringing) -> None:
