@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from peers.course import OTHER, PATIENT, Course
-from peers.http_double import Asked, HttpDouble, Reply, WebArchive, json_of
+from peers.http_double import Asked, HttpDouble, Reply, Script, WebArchive, json_of
 
-from qa_fetch import Archive, BadArchive, ConfigError, Incomplete
+from qa_fetch import Archive, BadArchive, ConfigError, ConnectionFailed, Incomplete
 from qa_fetch.backends import dicomweb
+from qa_fetch.backends.http import limits
 from qa_fetch.backends.http.values import from_dicom_json, from_orthanc
 
 RT = {"PatientID": PATIENT, "Modality": "RTIMAGE"}
@@ -21,6 +24,7 @@ RT = {"PatientID": PATIENT, "Modality": "RTIMAGE"}
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one double taught is not believed of the next."""
     monkeypatch.setattr(dicomweb, "_learned", {})
+    monkeypatch.setattr(limits, "_known", {})
 
 
 @pytest.fixture
@@ -179,11 +183,105 @@ def test_no_content_means_that_there_is_nothing(archive: Archive, web: WebArchiv
         archive.find("NOTHING", PatientID="X")
 
 
-# Values
+# Whether an answer was cut
 
 
 def field(vr: str, *values: Any) -> dict[str, Any]:
     return {"vr": vr, "Value": list(values)}
+
+
+def counting(web: WebArchive, hidden: int) -> Script:
+    """Rows that say how much is below them, and of each as many more as are not shown."""
+
+    def told(row: dict[str, Any]) -> dict[str, Any]:
+        def number(keyword: str, within: str) -> int:
+            tag = {"StudyInstanceUID": "0020000D", "SeriesInstanceUID": "0020000E"}[within]
+            below = [one for one in web.datasets if one.get(within) == row[tag]["Value"][0]]
+            return len({str(one.get(keyword)) for one in below}) + hidden
+
+        return {
+            **row,
+            "00201206": field("IS", number("SeriesInstanceUID", "StudyInstanceUID")),
+            "00201208": field("IS", number("SOPInstanceUID", "StudyInstanceUID")),
+            "00201209": field("IS", number("SOPInstanceUID", "SeriesInstanceUID")),
+        }
+
+    return lambda asked: Reply(200, json.dumps([told(row) for row in json.loads(web.search(asked).body)]).encode())
+
+
+def ask_for_all(archive: Archive, course: Course) -> None:
+    """Questions of every level, each answered whole."""
+    theirs = [one for one in course.datasets if one.PatientID == PATIENT]
+    for level, unique in (("STUDY", "StudyInstanceUID"), ("SERIES", "SeriesInstanceUID"), ("IMAGE", "SOPInstanceUID")):
+        rows = archive.find(level, PatientID=PATIENT)
+        assert {str(row.get(unique)) for row in rows} == {str(one.get(unique)) for one in theirs}
+    one = course.newest.images[0]
+    where = {"StudyInstanceUID": str(one.StudyInstanceUID), "SeriesInstanceUID": str(one.SeriesInstanceUID)}
+    assert uids(archive.find("IMAGE", **where)) > set(course.newest.uids)
+    assert uids(archive.find("IMAGE", **where, SOPClassUID=str(one.SOPClassUID))) >= set(course.newest.uids)
+
+
+@pytest.mark.parametrize("hidden", [0, 1, 5])
+def test_an_archive_that_counts_more_than_it_shows_is_believed(
+    archive: Archive, web: WebArchive, course: Course, hidden: int
+) -> None:
+    """Rejected or filtered objects are no limit: another question shows more."""
+    web.query = counting(web, hidden)
+    ask_for_all(archive, course)
+
+
+@pytest.mark.parametrize("hidden", [0, 1, 5])
+@pytest.mark.parametrize("nothing", [Reply(204, b""), Reply(200, b"[]"), Reply(501)])
+def test_an_archive_that_is_not_relational_is_believed(
+    archive: Archive, web: WebArchive, course: Course, nothing: Reply, hidden: int
+) -> None:
+    """It shows nothing of several studies at once, so that this tells nothing of a limit."""
+    count = counting(web, hidden)
+    web.query = lambda asked: nothing if asked.path in ("/series", "/instances") else count(asked)
+    ask_for_all(archive, course)
+
+
+@pytest.mark.parametrize("nothing", [Reply(204, b""), Reply(200, b"[]"), Reply(403)])
+def test_one_patients_studies_of_one_series_are_believed_where_nothing_tells_more(
+    archive: Archive, web: WebArchive, course: Course, nothing: Reply
+) -> None:
+    """No other patient, no second series, and no images across studies to compare with."""
+    web.datasets = copy.deepcopy([one.images[0] for one in course.sessions])
+    for number, image in enumerate(web.datasets):
+        image.StudyInstanceUID, image.SeriesInstanceUID = f"1.2.{number}", f"1.3.{number}"
+    count = counting(web, 0)
+    web.query = lambda asked: nothing if asked.path in ("/series", "/instances") else count(asked)
+    assert len(archive.find("STUDY", PatientID=PATIENT)) == len(web.datasets) > 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 406, 413, 429, 500, 503])
+def test_an_answer_stays_when_the_question_whether_it_was_cut_fails(
+    archive: Archive, web: WebArchive, course: Course, status: int
+) -> None:
+    """Nothing is wrong with the answer; whoever refuses for good is not asked again."""
+    count = counting(web, 0)
+    web.query = lambda asked: Reply(status) if "limit" in dict(asked.keys) else count(asked)
+    ask_for_all(archive, course)
+
+
+def test_a_spent_budget_is_an_error_while_an_answer_is_checked(
+    double: HttpDouble, web: WebArchive, course: Course
+) -> None:
+    """Nobody waits longer than allowed for the question whether it was cut."""
+
+    def slow(asked: Asked) -> Reply:
+        time.sleep(1.5 if "limit" in dict(asked.keys) else 0)
+        return web.search(asked)
+
+    web.query = slow
+    with pytest.raises(ConnectionFailed) as caught:
+        Archive(f"dicomweb+{double.url}", budget=1).find("STUDY", PatientID=PATIENT)
+    assert str(caught.value) == (
+        "127.0.0.1 was still answering when 1 s had passed. Call again to go on from there, or allow more with budget=."
+    )
+
+
+# Values
 
 
 def test_values_become_what_the_standard_says_they_are() -> None:

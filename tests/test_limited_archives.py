@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers.course import PATIENT, Session, plan, session, write_all
+from peers.course import OTHER, PATIENT, Session, plan, session, write_all
 from peers.orthanc import Orthanc
 from peers.process import Missing, skip_or_fail
 
@@ -30,6 +30,20 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one archive taught is not believed of the next on its port."""
     monkeypatch.setattr(limits, "_known", {})
     monkeypatch.setattr(dicomweb, "_learned", {})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What each request is for."""
+    services: list[str] = []
+    request = Client.request
+
+    def counted(self: Client, service: str, *arguments: Any, **how: Any) -> Any:
+        services.append(service)
+        return request(self, service, *arguments, **how)
+
+    monkeypatch.setattr(Client, "request", counted)
+    return services
 
 
 @pytest.fixture(scope="module")
@@ -127,25 +141,62 @@ def test_a_question_about_no_patient_is_not_answered_in_part(running: Any) -> No
     assert refused(Incomplete, lambda: archive.find("SERIES", Modality="RTIMAGE")) == WEB
 
 
+@pytest.mark.parametrize(
+    ("instances", "results", "largest", "answer"),
+    [(0, 0, 25, "whole"), (10, 0, 4, "whole"), (10, 0, 25, "part"), (0, 3, 4, "part"), (3, 3, 4, "part")],
+)
+def test_one_series_per_study_is_given_whole_or_not_at_all(
+    tmp_path: Path, instances: int, results: int, largest: int, answer: str
+) -> None:
+    """Neither more series than studies nor a count among the answers shows there what a limit hides."""
+    made = [session(WL, NEWEST - timedelta(days=day), images=largest if day == 2 else 2, rows=2) for day in range(5)]
+    for number, one in enumerate(made):
+        for image in one.images:
+            image.StudyInstanceUID = f"1.2.{number}"
+    images = [image for one in made for image in one.images]
+    try:
+        peer = Orthanc(dicomweb=True, options={"LimitFindInstances": instances, "LimitFindResults": results})
+    except Missing as missing:
+        skip_or_fail(missing)
+    with peer:
+        Archive(peer.address).send(write_all([*images, plan("WL_6X", patient=OTHER)], tmp_path))
+        archive = Archive(peer.web_address)
+        if answer == "whole":
+            assert len(archive.patient(PATIENT).uids) == len(archive.find("IMAGE", PatientID=PATIENT)) == len(images)
+            assert len(archive.find("STUDY", PatientID=PATIENT)) == 5
+        else:
+            assert refused(Incomplete, archive.patient, PATIENT) == WEB
+            assert refused(Incomplete, lambda: archive.find("IMAGE", PatientID=PATIENT)) == WEB
+
+
+@pytest.mark.parametrize("way", ["rest_address", "web_address"])
+def test_series_of_one_size_are_not_counted_for_ever(
+    running: Any, sessions: list[Session], asked: list[str], way: str
+) -> None:
+    """The second of a size is reason enough to look for a longer answer; then each is one question."""
+    archive = Archive(getattr(running(0, 0), way))
+    needed = []
+    for one in sessions[:5]:
+        asked.clear()
+        study = str(one.images[0].StudyInstanceUID)
+        assert len(archive.find("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=one.series.uid)) == 2
+        needed.append(len(asked))
+    assert needed[2] < needed[0]
+    assert len(set(needed[2:])) == 1
+
+
 @pytest.mark.parametrize("way", ["rest_address", "web_address"])
 def test_an_orthanc_without_limits_is_asked_little_more(
-    running: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+    running: Any, asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
 ) -> None:
     """Once it has shown what it can give: one small question more where its index alone gives no answer."""
     address = getattr(running(0, 0), way)
-    asked: list[str] = []
-    request = Client.request
-
-    def counted(self: Client, service: str, *arguments: Any, **how: Any) -> Any:
-        asked.append(service)
-        return request(self, service, *arguments, **how)
 
     def questions(shelf: str) -> int:
         asked.clear()
         newest(Archive(address, shelf=tmp_path / shelf))
         return asked.count("query")
 
-    monkeypatch.setattr(Client, "request", counted)
     questions("first")
     checked = questions("checked")
     monkeypatch.setattr(limits.Limits, "whole", lambda *question: True)

@@ -80,8 +80,9 @@ def test_an_orthanc_that_keeps_what_it_has_is_not_believed_to_have_ours(course: 
         with pytest.raises(Incomplete) as raised:
             archive.send([revised])
         assert str(raised.value) == (
-            f"1 of 1 files were not sent to {archive.name}; the first: {archive.name} has another object under the UID "
-            f"of {revised.name} and keeps that one. Compare the two; to replace it, delete it there first."
+            f"1 of 1 files were not sent to {archive.name}; the first: {archive.name} has an object under the UID "
+            f"of {revised.name} that is not the same byte for byte, and keeps that one. "
+            "Compare the two before you replace it there."
         )
 
 

@@ -78,6 +78,19 @@ def test_text_that_does_not_fit_its_character_set_arrives_as_it_was(
     assert said.rstrip() in stored.data
 
 
+def test_text_of_unknown_vr_and_in_private_elements_arrives_as_it_was() -> None:
+    """pydicom would look up what it is, read it in the declared character set, and write something else."""
+    explicit = b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 192\x08\x00\x30\x10UN\x00\x00\x08\x00\x00\x00M\xfcller 1"
+    implicit = part10.transcode(explicit, EXPLICIT, IMPLICIT)
+    assert implicit.endswith(b"\x08\x00\x30\x10\x08\x00\x00\x00M\xfcller 1")
+    creator = b"\x51\x00\x10\x00\x12\x00\x00\x00SIEMENS MR HEADER "
+    private = implicit[:18] + creator + b"\x51\x00\x0c\x10\x08\x00\x00\x00M\xfcller 1"
+    assert part10.transcode(private, IMPLICIT, EXPLICIT).endswith(
+        b"\x51\x00\x10\x00LO\x12\x00SIEMENS MR HEADER "
+        b"\x51\x00\x0c\x10UN\x00\x00\x08\x00\x00\x00M\xfcller 1"
+    )
+
+
 @pytest.mark.parametrize("status", WARNS, ids=[f"{status:04X}" for status in WARNS])
 def test_what_was_taken_otherwise_than_it_was_sent_is_told(
     course: Course, tmp_path: Path, status: int, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ..budget import Budget
 from ..config import ArchiveConfig
-from ..errors import BadArchive, QAFetchError, Refused
+from ..errors import BadArchive, ConnectionFailed, QAFetchError, Refused
 from ..matching import Value, matches, query
 from ..part10 import clean_uid
 from ..shelf import Claim, Reference
@@ -26,6 +26,7 @@ from .levels import UNIQUE, above, anchored, check_level, chosen, completed, gro
 _OBJECTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _FEW = 4  # objects of a series that are asked for one by one without asking how many it has
 _CANNOT = (400, 404, 405, 414, 422, 501)  # how servers say "not this question"
+_ACROSS = ("SERIES", "IMAGE")  # the levels that not every server answers for several studies at once
 
 # What this process has found out about archives.
 _learned: dict[str, qido.Learned] = {}
@@ -93,41 +94,50 @@ class DicomWebBackend:
         """Whether an answer was not cut, as far as the archive's own numbers tell."""
         if not self._learned.counts or self._learned.ignores_offset:
             return True
-        each = list({clean_uid(row.get(UNIQUE[level]) or ""): row for row in rows}.values())
+        total, reaches = partial(self._total, level, budget), partial(self._reaches, level, budget)
         try:
-            if level == "STUDY":
-                return self._all_studies(keys, each, budget)
-            total, reaches = partial(self._total, level, budget), partial(self._reaches, level, budget)
-            return self._limits.whole(level, keys, len(each), total, reaches)
-        except Refused as error:
-            if error.status not in _CANNOT:
+            if self._limits.whole(level, keys, len(_each(level, rows)), total, reaches):
+                return True
+            # Orthanc answers across studies whatever its limits; what does not can show nothing more there.
+            return not all(self._reaches(one, budget, {}, 1) for one in _ACROSS)
+        except (Refused, BadArchive, ConnectionFailed) as error:
+            if budget.spent:
                 raise
-            self._learned.counts = False
+            # The answer itself came; only the question whether it was cut did not get through.
+            log.info("%s: whether its answers are whole cannot be told: %s", self.name, error)
+            self._learned.counts = error.retriable
             return True
-
-    def _all_studies(self, keys: Mapping[str, Value], rows: Sequence[Any], budget: Budget) -> bool:
-        """Whether these are all studies that fit; nothing counts those of a patient."""
-        count = len(rows)
-        if count < self._limits.proven("STUDY") or self._reaches("SERIES", budget, keys, count + 1):
-            self._limits.learn("STUDY", count + 1)  # studies and series have one limit
-            return True
-        series, images = _sum(rows, "NumberOfStudyRelatedSeries"), _sum(rows, "NumberOfStudyRelatedInstances")
-        if series is None or images is None:
-            self._learned.counts = False
-            return True
-        # As many series as studies, and as many as a limit may show: are their images all that there are?
-        return series <= count and qido.shown(self._client, self._learned, "IMAGE", keys, images, 2, budget) == 1
 
     def _reaches(self, level: str, budget: Budget, keys: limits.Keys, number: int) -> bool:
+        """Whether a question has at least so many answers."""
+        if number > 1 and not self.relational and qido.path(level, keys) in ("/series", "/instances"):
+            return False
         return qido.shown(self._client, self._learned, level, keys, number, 1, budget) > 0
 
     def _total(self, level: str, budget: Budget, within: limits.Keys) -> Optional[int]:
         """How many series or images there are within a patient, study or series, as the rows of those tell."""
+        if level == "STUDY":
+            return self._studies(within, budget)
         upper = "SERIES" if "SeriesInstanceUID" in within else "STUDY"
         keyword = {"SERIES": "NumberOfStudyRelatedSeries", "IMAGE": f"NumberOf{upper.title()}RelatedInstances"}[level]
-        found = _sum(self._all(upper, within, [keyword], budget), keyword)
+        found = _sum(_each(upper, self._all(upper, within, [keyword], budget)), keyword)
         self._learned.counts = found is not None
         return found
+
+    def _studies(self, within: limits.Keys, budget: Budget) -> Optional[int]:
+        """How many studies there are; one more than are shown where their series or images say that some are not."""
+        counted = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
+        rows = _each("STUDY", self._ask("STUDY", within, counted, budget) or [])
+        series, images = (_sum(rows, keyword) for keyword in counted)
+        if series is None or images is None:
+            self._learned.counts = False
+            return None
+        if self._reaches("SERIES", budget, within, len(rows) + 1):
+            self._limits.learn("STUDY", len(rows) + 1)  # studies and series have one limit
+            return len(rows)
+        # As many series as studies, and as many as a limit may show: are their images all that there are?
+        shown = qido.shown(self._client, self._learned, "IMAGE", within, max(1, images), 2, budget)
+        return len(rows) if series <= len(rows) and shown == 1 else len(rows) + 1
 
     def _ask(
         self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget
@@ -286,6 +296,11 @@ class DicomWebBackend:
 
     def close(self) -> None:
         """Nothing to do: connections stay open for the next call for some seconds, and are then closed."""
+
+
+def _each(level: str, rows: Sequence[Any]) -> list[Any]:
+    """Every entity once: pages may overlap."""
+    return list({clean_uid(row.get(UNIQUE[level]) or ""): row for row in rows}.values())
 
 
 def _sum(rows: Sequence[Any], keyword: str) -> Optional[int]:

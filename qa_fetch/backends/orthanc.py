@@ -262,8 +262,8 @@ class OrthancBackend:
             return ""
         if status == "AlreadyStored":
             return (
-                f"{self.name} has another object under the UID of {path.name} and keeps that one. Compare the two; "
-                "to replace it, delete it there first"
+                f"{self.name} has an object under the UID of {path.name} that is not the same byte for byte, and keeps "
+                "that one. Compare the two before you replace it there"
             )
         if status == "FilteredOut":
             return f"{self.name} keeps no objects like {path.name}: a filter of its own refuses them"
@@ -282,7 +282,9 @@ class OrthancBackend:
                         there.write(piece[:count])
             there.flush()
             with part10.opened(there, f"what {self.name} has") as one, part10.opened(here, path.name) as other:
-                return one.transfer_syntax == other.transfer_syntax and one.dataset == other.dataset
+                if one.transfer_syntax == other.transfer_syntax and one.dataset == other.dataset:
+                    return True
+                return _plain(one) == _plain(other)  # Orthanc may write sequences or the whole in its own way
 
     def echo(self, budget: Budget, patient: str = "") -> Iterator[Step]:
         """Try the connection step by step."""
@@ -340,6 +342,14 @@ def _tags(one: Any, part: str) -> dict[str, Any]:
 def _children(one: Any, name: str) -> list[str]:
     found = one.get(name)
     return [child for child in found if isinstance(child, str)] if isinstance(found, list) else []
+
+
+def _plain(whole: part10.Part10) -> bytes:
+    """A data set as pydicom writes it; as it is where that is not possible, as with compressed pixels."""
+    try:
+        return part10.transcode(whole.dataset, whole.transfer_syntax, part10.EXPLICIT_LITTLE)
+    except BadArchive:
+        return bytes(whole.dataset)
 
 
 def _safe(identifier: Any) -> str:

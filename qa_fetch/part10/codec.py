@@ -123,19 +123,31 @@ def _read_values(dataset: Any) -> None:
 
     Text that does not fit the character set that the object declares would be read as U+FFFD, and written so.
     """
-    from pydicom.datadict import dictionary_has_tag, dictionary_VR
     from pydicom.dataelem import DataElement, RawDataElement
 
     for tag in list(dataset.keys()):
         raw = dataset.get_item(tag)
-        vr = raw.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "")
-        if vr in _TEXT and isinstance(raw, RawDataElement) and raw.value:
-            dataset[tag] = DataElement(tag, vr, _AsItCame(raw.value), already_converted=True)
-            continue
+        if isinstance(raw, RawDataElement) and raw.value:
+            vr = raw.VR if raw.VR not in (None, "UN") else _vr_of(tag)
+            if vr in _TEXT or vr == "UN":
+                dataset[tag] = DataElement(tag, vr, _AsItCame(raw.value), already_converted=True)
+                continue
         element = dataset[tag]
         if element.VR == "SQ":
             for item in element.value:
                 _read_values(item)
+
+
+def _vr_of(tag: Any) -> str:
+    """What the standard says of a tag; UN for private elements, which pydicom would read by a dictionary of its own."""
+    from pydicom.datadict import get_entry
+
+    try:
+        return str(get_entry(tag)[0])
+    except KeyError:
+        if tag.element == 0:
+            return "UL"  # a group's length
+        return "LO" if tag.is_private_creator else "UN"
 
 
 def _refuse_to_swap(dataset: Any, transfer_syntax: str) -> None:

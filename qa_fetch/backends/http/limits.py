@@ -7,7 +7,7 @@ so that an answer of a few rows may be cut as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
 from ...errors import Incomplete
@@ -54,6 +54,9 @@ class Limits:
 
     def __init__(self) -> None:
         self._proven = {True: 2, False: 2}  # a limit of 1 shows 2
+        # As many were proven when the archive's own count had to decide, and when it had no longer answer to show.
+        self._counted: dict[str, int] = {}
+        self._vain: dict[str, int] = {}
 
     def proven(self, level: str) -> int:
         """As many answers as it is known to give; a limit shows no fewer."""
@@ -69,7 +72,8 @@ class Limits:
         Parameters
         ----------
         total
-            How many entities of the level there are in a scope, from a source without limit; None if that is not told.
+            How many entities of the level there are in a scope, or only that there are more than are shown, from a
+            source without limit; None if that is not told.
         reaches
             Whether a question has at least so many answers.
         """
@@ -78,23 +82,35 @@ class Limits:
         around = scope(level, near)
         plain = len(near) == len(sent)  # nothing that was looked at was left out of the answer
         while count >= self.proven(level) if plain else reaches(near, self.proven(level)):
-            if self.proven(level) > _MOST:
+            proven = self.proven(level)
+            if proven > _MOST:
                 return True
-            number = max(_STEP, 2 * count, 2 * self.proven(level))
-            if around or not reaches(around, number):
-                there = total(around)
-                if there is None or there <= self.proven(level):
-                    return True
-                if plain and there <= count:
-                    self.learn(level, there)
-                    return True
-                number = min(number, there)
-                if not reaches(around, number):
-                    number = count + 1
-                    if not plain or not reaches(around, number):
-                        return False
-            self.learn(level, number)
+            again = proven == self._counted.get(level)
+            larger = [max(_STEP, 2 * count, 2 * proven)]
+            if plain or again:
+                larger.append(max(count, proven) + 1)
+            # A limit is the same for every question, so that any longer answer disproves it. All that an archive has is
+            # a heavy question, which is put only where counting would have to be repeated, or is no lighter.
+            if (again or not around or level == "STUDY") and proven != self._vain.get(level):
+                if self._gives(level, {}, larger, reaches):
+                    continue
+                self._vain[level] = proven
+            there = total(around)
+            if there is None or there <= max(count, proven):
+                self.learn(level, count)
+                self._counted[level] = self.proven(level)
+                return True
+            larger[0] = min(larger[0], there)
+            # An archive may count more than it shows.
+            if not self._gives(level, around, larger[:1], reaches) and not self._gives(level, {}, larger, reaches):
+                return False
         return True
+
+    def _gives(self, level: str, within: Keys, numbers: Sequence[int], reaches: Reaches) -> bool:
+        """Whether there are as many answers as one of the numbers says, which is learnt."""
+        given = next((number for number in numbers if reaches(within, number)), 0)
+        self.learn(level, given)
+        return given > 0
 
 
 _known: dict[str, Limits] = {}
