@@ -147,7 +147,7 @@ class Anonymiser:
         verdict = self._pixels.decide(facts)
         if not verdict.keep:
             raise Held(verdict.reason)
-        subject = self.known.subject(patient)
+        subject = self.known.subject(patient, person.dates)
         if self.key.uid(person.sop_class) != person.sop_class and subject.scrubber.in_bytes(person.sop_class.encode()):
             raise BadArchive("an object's SOP Class UID holds what identifies its patient. Export it again.")
         rewriter = Rewriter(

@@ -113,7 +113,7 @@ def write_reports(
     """Write what was done, into a folder beside the key.
 
     ``audit.json`` names nobody and may be passed on with the data; ``private.csv`` has a line for each file, and
-    ``warnings.txt`` the text that looks like somebody's name.
+    ``warnings.txt`` the text that looks like somebody's name, and objects that are there as another patient's too.
 
     Parameters
     ----------

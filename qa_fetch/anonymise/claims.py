@@ -6,7 +6,7 @@ import contextlib
 import filecmp
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,15 @@ _PATIENCE = 60.0  # seconds that other workers may take to note theirs
 
 @dataclass(frozen=True)
 class Settled:
-    """Whether a file may have its name: yes, unless the same is there already, or there is a problem."""
+    """Whether a file may have its name: yes, unless the same is there already, or there is a problem.
+
+    ``outdated`` is to be removed when the file is there; ``elsewhere`` holds the same object as another patient's.
+    """
 
     is_there: bool = False
     problem: str = ""
     outdated: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 class Claims:
@@ -82,15 +86,24 @@ class Claims:
             database.execute("COMMIT")
         return settled
 
+    def remove(self, outdated: Iterable[str]) -> None:
+        """Remove what is outdated, unless it was claimed again in the meantime."""
+        sql = "DELETE FROM made WHERE target = ? AND source = ?"
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            for target in outdated:
+                if database.execute(sql, (target, os.fsencode(_NO_MORE))).rowcount:
+                    (self._output / target).unlink(missing_ok=True)
+            database.execute("COMMIT")
+
     def _settle(self, database: sqlite3.Connection, target: str, source: str, made: Path) -> Settled:
         there = self._output / target
         if there == Path(source):
             return Settled()  # in place, by other rules than before
         row = database.execute("SELECT source FROM made WHERE target = ?", (target,)).fetchone()
         owner = source if row is None else os.fsdecode(row[0])
-        if there.exists():
-            if filecmp.cmp(made, there, shallow=False):
-                return Settled(is_there=True)
+        is_there = there.exists() and filecmp.cmp(made, there, shallow=False)
+        if there.exists() and not is_there:
             if row is None:
                 return Settled(
                     problem=f"{there} is there already, is another object, and was not made with this key folder. "
@@ -101,22 +114,47 @@ class Claims:
                     problem="another file holds a different object under the same SOP Instance UID and has become "
                     f"{there}. Remove the one that is wrong, then run again."
                 )
-        elif owner not in (source, _NO_MORE) and Path(owner).exists():
+        elif not is_there and owner not in (source, _NO_MORE) and Path(owner).exists():
             raise Incomplete(
                 "two files hold objects with one SOP Instance UID, and the other one is being written. Run again."
             )
         instance = self._key.uid(there.stem)  # the same for a UID that was mapped and for one that was kept
-        database.execute("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", (target, os.fsencode(source), instance))
-        return Settled(outdated=_outdated(database, source, target, instance) if self._replaces else ())
+        if not is_there or owner == _NO_MORE:
+            database.execute("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", (target, os.fsencode(source), instance))
+        outdated = _outdated(database, source, target, instance) if self._replaces else set()
+        elsewhere = (
+            other
+            for other, _ in _others(database, instance, target)
+            if not _are_of_one(other, target) and other not in outdated and (self._output / other).exists()
+        )
+        return Settled(is_there, outdated=tuple(sorted(outdated)), elsewhere=tuple(elsewhere))
 
 
-def _outdated(database: sqlite3.Connection, source: str, target: str, instance: str) -> tuple[str, ...]:
-    """Where the same object was before, which is forgotten; what was made of another one of this name stays."""
-    subject, path = target.partition("/")[0], os.fsencode(source)
-    sql = "SELECT target, source FROM made WHERE instance = ? AND target <> ? AND source IN (?, ?)"
-    found = database.execute(sql, (instance, target, path, os.fsencode(_NO_MORE))).fetchall()
-    outdated = tuple(str(there) for there, of in found if of == path or there.partition("/")[0] == subject)
-    database.executemany("DELETE FROM made WHERE target = ?", [(there,) for there in outdated])
-    of_no_more = "UPDATE made SET source = ? WHERE source = ? AND target <> ?"
-    database.execute(of_no_more, (os.fsencode(_NO_MORE), path, target))
+def _others(database: sqlite3.Connection, instance: str, target: str) -> list[tuple[str, bytes]]:
+    """The other files that the same object has become, and their sources."""
+    sql = "SELECT target, source FROM made WHERE instance = ? AND target <> ? ORDER BY target"
+    return database.execute(sql, (instance, target)).fetchall()
+
+
+def _are_of_one(target: str, other: str) -> bool:
+    """Whether two files are of one patient."""
+    return target.partition("/")[0] == other.partition("/")[0]
+
+
+def _outdated(database: sqlite3.Connection, source: str, target: str, instance: str) -> set[str]:
+    """Where the same object was before, and what this source was before if that has become another file.
+
+    Either may come first, where sources are called anew. All that this source has become before is without one then.
+    """
+    path, no_more = os.fsencode(source), os.fsencode(_NO_MORE)
+    outdated = {
+        other
+        for other, of in _others(database, instance, target)
+        if of == path or (of == no_more and _are_of_one(other, target))
+    }
+    sql = "SELECT target, instance FROM made WHERE source = ? AND target <> ?"
+    for other, held in database.execute(sql, (path, target)).fetchall():
+        if any(_are_of_one(other, newer) for newer, _ in _others(database, held, other)):
+            outdated.add(other)
+    database.execute("UPDATE made SET source = ? WHERE source = ? AND target <> ?", (no_more, path, target))
     return outdated

@@ -38,6 +38,7 @@ _PERSONAL: Final = {
     0x00100030: "birth_date",
     0x0020000D: "study",
     0x0020000E: "series",
+    0x00280303: "dates",
 }
 _FIELDS: Final = ("names", "ids", "dates", "others", "days")
 
@@ -86,7 +87,10 @@ class Harvest:
 
 @dataclass(frozen=True)
 class Person:
-    """Who an object is about, and which object it is; attributes that it lacks are empty."""
+    """Who an object is about, and which object it is; attributes that it lacks are empty.
+
+    ``dates`` is LongitudinalTemporalInformationModified: whether its dates are the true ones.
+    """
 
     patient_id: str = ""
     name: str = ""
@@ -97,6 +101,7 @@ class Person:
     series: str = ""
     study_date: str = ""
     study_time: str = ""
+    dates: str = ""
 
     @property
     def identity(self) -> str:

@@ -84,6 +84,15 @@ class Identities:
         known = listed or patient_id in self._kept
         return self._key.made_code(patient_id) or (patient_id in self._taken and not known)
 
+    def patient(self, code: str) -> str:
+        """Whose code this is; empty where the folder does not say."""
+        return self._owners.get(code.casefold(), "")
+
+    def known_code(self, patient_id: str) -> str:
+        """The code that the folder or this run has for a patient; empty where there is none yet."""
+        patient = bare(patient_id)
+        return self._codes.get(patient) or self._kept.get(patient, "")
+
     def days(self, patient_id: str) -> int:
         """By how many days the dates of a patient move, never 0; NotFound where a list was given that lacks it."""
         patient, code = bare(patient_id), self.code(patient_id)

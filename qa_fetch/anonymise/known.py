@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
-from ..errors import ConfigError, QAFetchError
+from ..errors import BadArchive, ConfigError, NotFound, QAFetchError
 from .harvest import Harvest, Person
 from .identities import Identities
 from .keyed import Key
@@ -20,6 +20,7 @@ from .text import Scrubber
 from .values import Subject
 
 _HARVESTS, _STUDIES = "harvests.json", "studies.json"
+_TRUE, _GONE = "UNMODIFIED", ("MODIFIED", "REMOVED")  # what an object says of its dates
 
 
 class Recipe(NamedTuple):
@@ -66,6 +67,7 @@ class Known:
     def __init__(self, key: Key, recipe: Recipe) -> None:
         self.identities = Identities(key, recipe.ids, new_ids=recipe.new_ids, offsets=recipe.offsets)
         self._folder = recipe.ids
+        self._dates = recipe.profile.dates
         self._keeps_institution = "retain-institution-identity" in recipe.profile.options
         self._harvests = {name: Harvest.from_json(one) for name, one in _read(recipe.ids / _HARVESTS).items()}
         self._studies: dict[str, dict[str, bool]] = _read(recipe.ids / _STUDIES)  # with IDs told from names
@@ -73,7 +75,7 @@ class Known:
         for study, identities in self._studies.items():
             for patient in identities:
                 self._visits.setdefault(patient, set()).add(study)
-        self._subjects: dict[str, Subject] = {}
+        self._subjects: dict[str, dict[str, Subject]] = {}  # by what an object says of its dates
         self._lock = threading.RLock()
 
     @property
@@ -94,6 +96,7 @@ class Known:
                 is_new = True
             for name in self._related(patient) if is_new else ():
                 self._subjects.pop(name, None)
+                self._subjects.pop(self.identities.known_code(name), None)
 
     def _has_visited(self, learnt: Learnt) -> bool:
         """Note of which study an object is; whether that is new."""
@@ -128,27 +131,65 @@ class Known:
             found |= self._harvests.get(name, Harvest())
         return found
 
-    def subject(self, owner: str) -> Subject:
-        """What stands for a patient, and takes the patient's strings out of text."""
-        with self._lock:
-            if owner not in self._subjects:
-                is_done = self.identities.is_code(owner)
-                code = self.identities.code(owner)
-                days = 0 if is_done else self.identities.days(owner)
-                known = self.strings(owner)
-                scrubber = Scrubber(self._scrubbed(known, code, is_done))
-                self._subjects[owner] = Subject(code, days, scrubber, _last(known.days))
-            return self._subjects[owner]
+    def subject(self, owner: str, dates: str = "") -> Subject:
+        """What stands for a patient, and takes the patient's strings out of text.
 
-    def _scrubbed(self, known: Harvest, code: str, is_done: bool) -> Harvest:
+        Parameters
+        ----------
+        owner
+            The patient, or the code of one.
+        dates
+            What the object says of its dates, which counts where it was anonymised before.
+        """
+        with self._lock:
+            found = self._subjects.setdefault(owner, {})
+            is_done = self.identities.is_code(owner)
+            said = dates if is_done else ""
+            if said not in found:
+                days = self._days_again(owner, said) if is_done else self.identities.days(owner)
+                code, known = self.identities.code(owner), self.strings(owner)
+                behind = self.identities.patient(owner) if said == _TRUE else ""
+                if behind:  # its text too is as it was: it may tell the days of objects that are elsewhere
+                    known |= self.strings(behind)
+                scrubber = Scrubber(self._scrubbed(known, code, has_moved=is_done and said != _TRUE))
+                found[said] = Subject(code, days, scrubber, _last(known.days))
+            return found[said]
+
+    def _days_again(self, code: str, said: str) -> int:
+        """By how many days the dates of what was anonymised before move: none where they have moved or gone."""
+        if self._dates == "keep" and said != _TRUE:
+            raise BadArchive(
+                "an object was anonymised before and does not say that its dates are the true ones "
+                "(LongitudinalTemporalInformationModified), so they cannot be kept as such. "
+                "Anonymise its original, or use a profile that does not keep dates."
+            )
+        if self._dates != "shift" or said in _GONE:
+            return 0
+        if said != _TRUE:
+            raise BadArchive(
+                "an object was anonymised before and does not say whether its dates have moved "
+                "(LongitudinalTemporalInformationModified). "
+                "Anonymise its original, or use a profile that removes dates."
+            )
+        patient = self.identities.patient(code)
+        if not patient:
+            raise NotFound(
+                "an object was anonymised before with its dates kept, and the key's folder does not say who its "
+                "patient is, so they cannot be moved. Name the folder of that run, or use a profile that removes dates."
+            )
+        return self.identities.days(patient)
+
+    def _scrubbed(self, known: Harvest, code: str, *, has_moved: bool) -> Harvest:
         """What is taken out of a patient's text: not the code itself, nor an institution that the profile keeps."""
         others = set() if self._keeps_institution else known.others
-        days = set() if is_done else known.days  # of an output they have moved: nobody knows them
+        days = set() if has_moved else known.days  # of an output they have moved: nobody knows them
         return Harvest(known.names - {code}, known.ids - {code}, known.dates, others, days)
 
     def name(self, owners: Iterable[str]) -> None:
         """Settle who becomes whom, where that can be: a patient who is on no list will be told file by file."""
         for owner in sorted(owners):
+            if self.identities.is_code(owner):
+                continue  # that was settled before
             try:
                 self.subject(owner)
             except QAFetchError:

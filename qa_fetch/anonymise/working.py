@@ -222,6 +222,8 @@ class _Handful:
         for (place, relative, made), settled in zip(self._ready, claims.claim(wanted) if wanted else ()):
             try:
                 self._settle(place, relative, made, settled)
+                if settled.outdated:
+                    claims.remove(settled.outdated)
             except OSError as error:
                 self._told.made.pop(relative, None)
                 self._told.failed[relative] = said(error, root / relative)
@@ -240,8 +242,10 @@ class _Handful:
             publish(made, output / place, durably=self._job.in_place)
         if self._job.in_place and place.casefold() != relative.casefold():
             remove_original(Path(self._job.source, relative))
-        for outdated in settled.outdated:
-            (output / outdated).unlink(missing_ok=True)
+        self._told.warnings += (
+            f"{Path(place).stem} is in the output as another patient's too: {other}. Remove the one that is wrong."
+            for other in settled.elsewhere
+        )
 
 
 def said(error: OSError, path: Path) -> str:

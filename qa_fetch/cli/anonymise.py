@@ -130,7 +130,7 @@ def _say(done: Anonymised) -> None:
             "anonymised": f"{done.done} files ({done.already} of them before), {amount(done.bytes)}",
             "failed": done.failed,
             "not done": done.waiting,
-            "text that looks like a name": done.warnings,
+            "warnings (names in text, objects of two patients)": done.warnings,
             "output": done.output,
             "report": f"{done.audit} (names the originals: keep it beside the key)",
         }

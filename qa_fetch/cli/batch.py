@@ -205,7 +205,7 @@ def _say_released(report: Released, as_json: bool) -> int:
             say_table(("why objects were held back", "files"), done.held.most_common())
         facts["anonymised"] = f"{done.done} files ({done.already} of them before), {amount(done.bytes)}"
         facts["not anonymised"] = done.failed + done.waiting + sum(done.held.values())
-        facts["text that looks like a name"] = done.warnings
+        facts["warnings (names in text, objects of two patients)"] = done.warnings
         facts["output"] = report.output
     facts["reports"] = ", ".join(map(str, filter(None, (report.working / "report.html", done and done.audit))))
     say_facts(facts)

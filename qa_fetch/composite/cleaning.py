@@ -53,7 +53,7 @@ def _unpacked(value: Any) -> Any:
         if dataclasses.is_dataclass(value):
             return {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
         for method in ("tolist", "model_dump"):  # numpy's numbers and arrays; pydantic's models
-            if callable(getattr(value, method, None)):
+            if callable(getattr(type(value), method, None)):  # not of the object, which may answer to any name
                 return getattr(value, method)()
     raise ConfigError(
         f"a {type(value).__name__} cannot be the result of a test. Take the numbers or the text you want out of it."

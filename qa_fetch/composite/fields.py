@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn, Optional
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, Optional
 
 from .. import part10
 from ..archive import Images, Plan
+from ..archive.readable import readable
 from ..errors import Ambiguous, BadArchive, ConfigError, Incomplete, NotFound, Refused
 from ..shelf import Folder
 
 _SHOWN = 8  # names of fields in a sentence
+_ANGLES = ("GantryAngle", "BeamLimitingDeviceAngle", "PatientSupportAngle")
+_SAME = 1.0  # degrees within which a machine comes back to where it stood
 
 
 class Fields(Images):
@@ -39,7 +43,7 @@ class Fields(Images):
         )
 
 
-def fields(images: Images, at_least: int = 0) -> Images:
+def fields(images: Images, at_least: int = 0, *, angles: bool = True) -> Images:
     """One image of each field of the plan; of a field that was given again, the last one.
 
     Parameters
@@ -49,15 +53,20 @@ def fields(images: Images, at_least: int = 0) -> Images:
     at_least
         Of how many fields there have to be images. With 0 the plan says it: of every beam that treats, and others
         do not count.
+    angles
+        Whether a field that was imaged at several angles of gantry, collimator or couch is one for each of them, as
+        the analysis of an isocentre wants it. False where all angles of a field are in one image, as for an arc.
 
     Raises
     ------
     Incomplete, Ambiguous, ConfigError
-        A field has no image yet; several images might be of one field; the plan that has to say it cannot be had.
+        A field has no image yet; several images might be of one field; the plan that has to say it cannot be had, or
+        knows nothing of the angles.
     """
     planned = {} if at_least else _planned(images.plan)
     wanted = at_least or len(planned)
-    last = _last_of_each(images)
+    last = _last_of_each(images, angles)
+    missing: list[str] = []
     if last is None:
         if len(images) > wanted:
             raise Ambiguous(
@@ -66,42 +75,94 @@ def fields(images: Images, at_least: int = 0) -> Images:
                 "many fields there are (in QATrack+: Images of a complete set).",
                 candidates=images.uids,
             )
-        places, missing = list(range(len(images))), []
+        places, found = list(range(len(images))), len(images)
     else:
-        places = sorted(place for beam, place in last.items() if not planned or beam in planned)
-        missing = [name for beam, name in planned.items() if beam not in last]
-    if len(places) < wanted:
+        beams = {one.beam for one in last}
+        numbered = "" not in beams
+        places = sorted(place for one, place in last.items() if not (planned and numbered) or one.beam in planned)
+        missing = [name for beam, name in planned.items() if beam not in beams] if numbered else []
+        found = len(planned) - len(missing) if planned and numbered else len(places)
+    if found < wanted:
         raise Incomplete(
-            f"the session has images of {len(places)} of {_fields(wanted)}{_without(missing)}. Wait for the rest and "
+            f"the session has images of {found} of {_fields(wanted)}{_without(missing)}. Wait for the rest and "
             "ask with a later before (in QATrack+: Work Started), or say how many fields are enough (in QATrack+: "
             "Images of a complete set).",
             missing=missing,
+        )
+    if planned and len(places) > wanted:  # how many angles there will be is in no plan
+        raise ConfigError(
+            f"nothing says how many images make the session complete (it has {len(places)} at different angles, and "
+            f"its plan has {_fields(wanted)}). Say it (in QATrack+: Images of a complete set), or repeat a measurement "
+            "in a session of its own."
         )
     return images if len(places) == len(images) else Fields(images, places)
 
 
 def only_field(images: Images) -> Images:
     """The image of the only field of the plan; of a field that was given again, the last one."""
-    last = _last_of_each(images)
-    if last is None and len(images) > 1:
+    last = _last_of_each(images, angles=True)
+    beams = {one.beam for one in last or ()}
+    if len(images) > 1 and (last is None or "" in beams):
         raise Ambiguous(
             f"the session has {len(images)} images that do not say which field they are of, and this analysis takes "
             "one. Repeat a measurement in a session of its own.",
             candidates=images.uids,
         )
+    if len(beams) > 1:
+        raise Ambiguous(
+            f"the session has images of {len(beams)} fields, and this analysis takes one. Make a plan of one field.",
+            candidates=images.uids,
+        )
     if last is not None and len(last) > 1:
         raise Ambiguous(
-            f"the session has images of {len(last)} fields, and this analysis takes one. Make a plan of one field.",
+            f"the session has images of its field at {len(last)} angles of gantry, collimator or couch, and this "
+            "analysis takes one. Take each angle in a session of its own.",
             candidates=images.uids,
         )
     return images if len(images) == 1 else Fields(images, [len(images) - 1])
 
 
-def _last_of_each(images: Images) -> Optional[dict[str, int]]:
-    """Where the last image of each beam is; None where an image does not say which it is of."""
-    headers = [part10.read(file, headers_only=True, keywords=["ReferencedBeamNumber"]) for file in images.files]
-    beams = [str(header.get("ReferencedBeamNumber") or "") for header in headers]
-    return None if "" in beams else {beam: place for place, beam in enumerate(beams)}
+class _Given(NamedTuple):
+    """What an image is of: a beam, and how the machine stood."""
+
+    beam: str
+    stood: tuple[Optional[float], ...]
+
+    def is_again(self, other: _Given) -> bool:
+        """Whether this is the same field once more."""
+        return self.beam == other.beam and all(map(_alike, self.stood, other.stood))
+
+
+def _last_of_each(images: Images, angles: bool) -> Optional[dict[_Given, int]]:
+    """Where the last image of each field is; None where an image does not say which it is of."""
+    seen = [_given(file, _ANGLES if angles else ()) for file in images.files]
+    numbered = {one.beam != "" for one in seen}
+    if numbered != {True} and (numbered != {False} or not angles):
+        return None
+    last: dict[_Given, int] = {}
+    for place, one in enumerate(seen):
+        last[next((known for known in last if known.is_again(one)), one)] = place
+    doubtful = numbered == {False} and any(None in one.stood for one in seen)
+    return None if doubtful and len(last) < len(seen) else last
+
+
+def _given(file: Path, angles: Sequence[str]) -> _Given:
+    header = readable(part10.read(file, headers_only=True, keywords=["ReferencedBeamNumber", *angles]))
+    beam = header.get("ReferencedBeamNumber")
+    return _Given("" if beam is None else str(beam), tuple(_angle(header.get(keyword)) for keyword in angles))
+
+
+def _angle(value: Any) -> Optional[float]:
+    try:
+        return float(value)
+    except (TypeError, ValueError):  # it is not there, or not one number
+        return None
+
+
+def _alike(one: Optional[float], other: Optional[float]) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs((one - other + 180) % 360 - 180) < _SAME
 
 
 def _planned(plan: Optional[Plan]) -> dict[str, str]:

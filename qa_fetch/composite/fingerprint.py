@@ -11,9 +11,10 @@ import sysconfig
 from collections.abc import Iterator
 from functools import cache, cached_property, partial
 from importlib import metadata
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
+from inspect import getattr_static
 from pathlib import Path
-from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from types import CellType, CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, Optional
 
 from ..errors import ConfigError
@@ -35,17 +36,19 @@ def fingerprint(analysis: Any) -> Optional[str]:
         return None
     try:
         parts = json.dumps([_of_function(analysis, set()), {name: _version(name) for name in _LIBRARIES}])
-    except _UnknownError:
+    except (_UnknownError, RecursionError):  # of a list that holds itself nobody finds the end
         return None
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _version(package: str) -> Optional[str]:
     """Which one of a library is installed; None for a module of the site's own, which has no version."""
+    if not package:
+        return None
     if _is_standard(package):
         return platform.python_version()
     version = _installed(package)  # else its distribution has another name, or there is none
-    version = version or getattr(sys.modules.get(package), "__version__", None)
+    version = version or getattr_static(sys.modules.get(package), "__version__", None)
     return version if isinstance(version, str) else None
 
 
@@ -81,12 +84,19 @@ def _of_function(function: FunctionType, seen: set[object]) -> list[Any]:
     code = function.__code__
     names = _names(code)
     around: dict[str, Any] = {name: function.__globals__[name] for name in names if name in function.__globals__}
-    cells = function.__closure__ or ()
-    around.update(zip(code.co_freevars, (cell.cell_contents for cell in cells)))
+    around.update(zip(code.co_freevars, map(_content, function.__closure__ or ())))
     values = {name: _of_value(value, seen, names) for name, value in sorted(around.items())}
-    imported = {name: _of_import(name, seen, names) for name in sorted(set(_imports(code)))}
+    wanted = sorted(set(_imports(code, function.__globals__.get("__package__"))))
+    imported = [[name, _of_import(name, taken, seen, names)] for name, taken in wanted]
     settings = [_of_value(part, seen, names) for part in (function.__defaults__, function.__kwdefaults__)]
     return [_of_code(code), settings, values, imported]
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing was put into it yet
+        raise _UnknownError from None
 
 
 def _of_code(code: CodeType) -> list[Any]:
@@ -99,21 +109,35 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*inner)
 
 
-def _imports(code: CodeType) -> Iterator[str]:
-    """The modules that a function imports itself, as procedures do so that a page that only shows need not wait."""
-    yield from (str(step.argval) for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME")
+def _imports(code: CodeType, package: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The modules that a function imports itself, as procedures do so that a page that only shows need not wait.
+
+    With each, the names that are taken out of it.
+    """
+    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+    for level, taken, step in zip(steps, steps[1:], steps[2:]):  # the dots and the names are loaded right before
+        if step.opname == "IMPORT_NAME":
+            yield _absolute("." * level.argval + step.argval, package), tuple(taken.argval or ())
     for part in code.co_consts:
         if isinstance(part, CodeType):
-            yield from _imports(part)
+            yield from _imports(part, package)
 
 
-def _of_import(name: str, seen: set[object], names: set[str]) -> Any:
+def _absolute(name: str, package: Any) -> str:
+    try:
+        return resolve_name(name, package)
+    except ImportError:  # it is relative to nothing
+        raise _UnknownError from None
+
+
+def _of_import(name: str, taken: tuple[str, ...], seen: set[object], names: set[str]) -> Any:
     version = _version(name.partition(".")[0])
     if version is not None:
         return version
-    if name not in sys.modules:  # so nobody knows yet what it will be
-        raise _UnknownError
-    return _of_module(sys.modules[name], seen, names)
+    module = sys.modules.get(name)
+    if not isinstance(module, ModuleType) or not vars(module).keys() >= set(taken):
+        raise _UnknownError  # nobody knows yet what it will be
+    return _of_module(module, seen, names)
 
 
 def _of_value(value: Any, seen: set[object], names: set[str]) -> Any:
@@ -131,18 +155,20 @@ def _of_value(value: Any, seen: set[object], names: set[str]) -> Any:
         return _of_class(value, seen)
     try:
         return _as_number(cleaned(value))
-    except ConfigError:
+    except (ConfigError, AttributeError):  # the latter where a field of a dataclass has no value yet
         raise _UnknownError from None
 
 
 def _in_library(value: Any) -> Optional[list[str]]:
     """The name and version of a function or class that a library has under that name."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if getattr_static(value, "__qualname__", None) is None:  # looked up without running code of the object's own
+        return None
+    module, name = value.__module__, value.__qualname__
     if not isinstance(module, str) or not isinstance(name, str):
         return None
     version = _version(module.partition(".")[0])
     # A class that is defined in a procedure says that it is of builtins, so it has to be found there too.
-    return [module, name, version] if version and getattr(sys.modules.get(module), name, None) is value else None
+    return [module, name, version] if version and getattr_static(sys.modules.get(module), name, None) is value else None
 
 
 def _of_module(module: ModuleType, seen: set[object], names: set[str]) -> list[Any]:

@@ -24,4 +24,4 @@ if go and not UTILS.get_skip("drgs"):
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    drgs = composite.results(analyse, composite.fields(images, int(min_images)), UTILS)
+    drgs = composite.results(analyse, composite.fields(images, int(min_images), angles=False), UTILS)

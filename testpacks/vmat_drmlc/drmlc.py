@@ -24,4 +24,4 @@ if go and not UTILS.get_skip("drmlc"):
         before=started,
         after=started - timedelta(days=max_age_days),
     )
-    drmlc = composite.results(analyse, composite.fields(images, int(min_images)), UTILS)
+    drmlc = composite.results(analyse, composite.fields(images, int(min_images), angles=False), UTILS)

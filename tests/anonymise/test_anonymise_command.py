@@ -45,7 +45,7 @@ def test_a_new_key_is_said_clearly(data: Path, key: Path, tmp_path: Path, capsys
         ["anonymised", "8 files (8 of them before), 0 bytes"],
         ["failed", "0"],
         ["not done", "0"],
-        ["text that looks like a name", "0"],
+        ["warnings (names in text, objects of two patients)", "0"],
         ["output", f"{tmp_path / 'anon'}"],
         ["report", f"{runs} (names the originals: keep it beside the key)"],
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 from peers import course
@@ -34,10 +35,13 @@ def plan() -> Dataset:
 def taken(plan: Dataset, tmp_path: Path) -> Taken:
     """The session in which these beams were imaged, one after the other; None for an image that does not say."""
 
-    def take(beams: Sequence[int], *, of_plan: bool = True) -> Images:
+    def take(
+        beams: Sequence[Optional[int]], *, of_plan: bool = True, angles: Optional[Sequence[Optional[float]]] = None
+    ) -> Images:
         images = list(course.session(plan, WHEN, images=len(beams)).images)
         for place, (image, beam) in enumerate(zip(images, beams)):
-            image.ReferencedBeamNumber = beam or None
+            image.ReferencedBeamNumber = beam
+            image.GantryAngle = 90 * ((beam or 1) - 1) if angles is None else angles[place]
             image.AcquisitionTime = (WHEN + timedelta(minutes=place)).strftime("%H%M%S")
         write([plan, *images], tmp_path / "archive")
         archive = Archive(f"folder:{tmp_path / 'archive'}")
@@ -106,19 +110,99 @@ def test_a_number_of_fields_that_is_set_is_enough(taken: Taken) -> None:
     assert str(raised.value) == f"the session has images of 2 of 3 fields. {ENOUGH}"
 
 
-def test_images_that_do_not_say_their_field_count_as_one_each(taken: Taken) -> None:
+ROUND = [0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0]
+
+
+@pytest.mark.parametrize("beam", [1, None], ids=["one field", "no beam number"])
+def test_images_at_other_angles_are_no_repeats(beam: Optional[int], taken: Taken) -> None:
+    """As of one field that was turned by hand; the number that is set is of them, and means at least."""
+    images = taken([beam] * 8, angles=ROUND)
+    assert composite.fields(images, 4) is images
+    assert composite.fields(images, 8) is images
+    with pytest.raises(Incomplete) as raised:
+        composite.fields(images, 9)
+    assert str(raised.value) == f"the session has images of 8 of 9 fields. {ENOUGH}"
+
+
+@pytest.mark.parametrize("keyword", ["BeamLimitingDeviceAngle", "PatientSupportAngle"])
+def test_an_angle_is_also_one_of_the_collimator_or_the_couch(
+    keyword: str, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the gantry where it was."""
+    made = course.rt_image
+
+    def turned(plan: Dataset, where: course.Series, acquired: datetime, number: int, **settings: Any) -> Dataset:
+        image = made(plan, where, acquired, number, **settings)
+        setattr(image, keyword, 30 * number)
+        return image
+
+    monkeypatch.setattr(course, "rt_image", turned)
+    images = taken([1, 1, 1], angles=[0, 0, 0])
+    assert composite.fields(images, 3) is images
+
+
+@pytest.mark.parametrize("beam", [1, None], ids=["one field", "no beam number"])
+def test_a_repeat_is_of_the_same_field_at_the_same_angles_within_a_degree(beam: Optional[int], taken: Taken) -> None:
+    """Across 0 too."""
+    images = taken([beam] * 5, angles=[0.2, 90, 180, 359.7, 90.4])
+    assert composite.fields(images, 3).uids == images.uids[2:]
+
+
+def test_no_plan_says_at_how_many_angles_a_field_is_imaged(taken: Taken, plan: Dataset) -> None:
+    """So the first of them are not taken for all."""
+    plan.BeamSequence = plan.BeamSequence[:1]
+    with pytest.raises(ConfigError) as raised:
+        composite.fields(taken([1] * 8, angles=ROUND))
+    assert str(raised.value) == (
+        "nothing says how many images make the session complete (it has 8 at different angles, and its plan has 1 "
+        "field). Say it (in QATrack+: Images of a complete set), or repeat a measurement in a session of its own."
+    )
+
+
+def test_an_arc_is_one_image_wherever_it_ended(taken: Taken) -> None:
+    """Where the analysis is of fields and not of angles."""
+    images = taken([1, 2, 2], angles=[179, 181, 150])
+    assert composite.fields(images, 2, angles=False).uids == (images.uids[0], images.uids[2])
+
+
+def test_a_repeat_of_an_arc_is_no_substitute_for_another(taken: Taken) -> None:
+    """An analysis of two images of one would find no difference."""
+    with pytest.raises(Incomplete) as raised:
+        composite.fields(taken([2, 2], angles=[181, 150]), 2, angles=False)
+    assert str(raised.value) == f"the session has images of 1 of 2 fields. {ENOUGH}"
+
+
+def test_a_beam_may_have_the_number_0(taken: Taken, plan: Dataset) -> None:
+    """Which is a number as others are."""
+    plan.BeamSequence[0].BeamNumber = 0
+    images = taken([0, 2, 3, 3], angles=[0, 90, 180, 180])
+    assert composite.fields(images).uids == (*images.uids[:2], images.uids[3])
+
+
+@pytest.mark.parametrize(
+    ("beams", "angles", "turned"),
+    [
+        ([None, None, None], [0, 0, 0], False),
+        ([None, None, None], [None, None, 0], True),
+        ([1, None, 2], [0, 90, 180], True),
+    ],
+    ids=["arcs", "no angles", "some have no number"],
+)
+def test_images_that_do_not_say_their_field_count_as_one_each(
+    beams: list[Optional[int]], angles: list[Optional[float]], turned: bool, taken: Taken
+) -> None:
     """As long as there are no more of them than fields; else one of them is a repeat."""
-    images = taken([0, 0, 0])
-    assert composite.fields(images) is images
+    images = taken(beams, angles=angles)
+    assert composite.fields(images, angles=turned) is images
     with pytest.raises(Ambiguous) as raised:
-        composite.fields(images, 2)
+        composite.fields(images, 2, angles=turned)
     assert str(raised.value) == (
         "the session has 3 images of 2 fields, and they do not say which is of which, so one that was given again "
         "cannot be told. Repeat a measurement in a session of its own, or say how many fields there are (in QATrack+: "
         "Images of a complete set)."
     )
     with pytest.raises(Incomplete) as too_few:
-        composite.fields(images, 4)
+        composite.fields(images, 4, angles=turned)
     assert str(too_few.value) == f"the session has images of 3 of 4 fields. {ENOUGH}"
 
 
@@ -166,21 +250,31 @@ def test_an_analysis_of_one_field_gets_the_last_image_of_it(taken: Taken) -> Non
 
 
 @pytest.mark.parametrize(
-    ("beams", "said"),
+    ("beams", "angles", "said"),
     [
         (
             [1, 2],
+            [0, 0],
             "the session has images of 2 fields, and this analysis takes one. Make a plan of one field.",
         ),
         (
+            [2, 2],
+            [0, 90],
+            "the session has images of its field at 2 angles of gantry, collimator or couch, and this analysis takes "
+            "one. Take each angle in a session of its own.",
+        ),
+        (
+            [None, None],
             [0, 0],
             "the session has 2 images that do not say which field they are of, and this analysis takes one. Repeat a "
             "measurement in a session of its own.",
         ),
     ],
 )
-def test_an_analysis_of_one_field_takes_no_guess(beams: list[int], said: str, taken: Taken) -> None:
-    """Of two fields, or of two images that may be of two."""
+def test_an_analysis_of_one_field_takes_no_guess(
+    beams: list[Optional[int]], angles: list[float], said: str, taken: Taken
+) -> None:
+    """Of two fields, of two angles, or of two images that may be of two."""
     with pytest.raises(Ambiguous) as raised:
-        composite.only_field(taken(beams))
+        composite.only_field(taken(beams, angles=angles))
     assert str(raised.value) == said

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,6 +132,43 @@ def test_an_object_that_cannot_be_compared_is_analysed_with_each_time(images: Im
     assert len(vars(images)["made"]) == 2
 
 
+class Answering:
+    """Raises whatever it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+@dataclass
+class Unset:
+    size: int = field(init=False)
+
+
+def around_itself() -> list[Any]:
+    made: list[Any] = [5]
+    made.append(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "setting", [Answering(), Unset(), around_itself(), ModuleType("")], ids=lambda one: type(one).__name__
+)
+def test_a_setting_that_cannot_be_read_is_no_failure(setting: Any, images: Images) -> None:
+    """Only the result is not kept."""
+    source = COUNTED.format(value="1 if setting is not None else 0")
+    assert [run(images, source, setting=setting) for _ in range(2)] == [1, 1]
+    assert len(vars(images)["made"]) == 2
+
+
+def test_a_variable_around_the_function_may_have_no_value_yet(images: Images) -> None:
+    """As the other branch of the procedure gives it one."""
+    source = "def outer():\n    def analyse(images):\n        vars(images)['made'].append(1)\n"
+    source += "        return {'value': 5 if images else later}\n    if made is None:\n        later = 1\n"
+    source += "    return analyse\nanalyse = outer()\n"
+    assert [run(images, source) for _ in range(2)] == [5, 5]
+    assert len(vars(images)["made"]) == 2
+
+
 def test_what_libraries_have_is_known_by_their_version(images: Images) -> None:
     """A function of Python's, a class of pydicom's, a module within a function."""
     source = "from math import floor\nfrom pydicom.dataset import Dataset\nimport json\n" + COUNTED.format(
@@ -170,3 +208,47 @@ def test_a_module_of_the_site_counts_as_it_is_loaded(source: str, sitewl: Path, 
     found += [run(images, source) for _ in range(2)]
     assert found == [5, 5, 22, 22]
     assert len(vars(images)["made"]) == 2
+
+
+@pytest.fixture
+def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package of the site's own, one module of which is called like one of Python's."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    folder = tmp_path / "clinic"
+    folder.mkdir()
+    for name, text in {
+        "__init__": "LIMIT = 5\n",
+        "statistics": "def worst(images):\n    return 5\n",
+        "wl": (
+            "def named(images):\n    from .statistics import worst\n    return worst(images)\n\n"
+            "def module(images):\n    from . import LIMIT, statistics\n    return statistics.worst(images)\n"
+        ),
+    }.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    importlib.import_module("clinic.wl")
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == "clinic"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("function", ["named", "module"])
+def test_a_module_that_a_sites_function_imports_by_dots_is_the_sites(
+    function: str, clinic: Path, images: Images
+) -> None:
+    """And nobody knows it before it is loaded, so the first result is not kept."""
+    source = "from clinic import wl\n" + COUNTED.format(value=f"wl.{function}(images)")
+    found = [run(images, source) for _ in range(3)]
+    assert len(vars(images)["made"]) == 2
+    (clinic / "statistics.py").write_text("def worst(images):\n    return 2 * 11\n", encoding="utf-8")
+    importlib.reload(sys.modules["clinic.statistics"])
+    found += [run(images, source) for _ in range(2)]
+    assert found == [5, 5, 5, 22, 22]
+    assert len(vars(images)["made"]) == 3
+
+
+def test_an_import_by_dots_of_no_package_fails_as_python_says(images: Images) -> None:
+    """And not with a sentence of ours."""
+    source = COUNTED.format(value="LIMIT").replace("    vars", "    from . import LIMIT\n    vars")
+    with pytest.raises(ImportError, match="attempted relative import"):
+        run(images, source, __name__="procedure", __package__="")

@@ -161,6 +161,34 @@ def test_a_session_that_is_not_whole_yet_is_waited_for(pack: str, config: Path, 
 
 
 @pytest.mark.analysis
+def test_one_field_that_was_turned_by_hand_is_an_image_for_each_angle(config: Path, tmp_path: Path) -> None:
+    """No plan says how many, so the list has to: without it nothing is analysed, with it all of them are."""
+    trial = next(trial for trial in TRIALS if trial.pack == "winston_lutz")
+    made = trial.make(YESTERDAY)
+    plan, *images = made.datasets
+    plan.BeamSequence = plan.BeamSequence[:1]
+    for image in images:
+        image.ReferencedBeamNumber = plan.BeamSequence[0].BeamNumber
+    store(made.datasets, tmp_path)
+    site = engine(trial.pack, trial.test_list, tmp_path)
+    entered = {"patientid": made.patient, "rtplanname": plan.SOPInstanceUID, "go": 1}
+    page = Page(site, STARTED)
+    for slug, value in entered.items():
+        page.enter(slug, value)
+    assert str(page.error(trial.analysis)).strip().splitlines()[-1] == (
+        "qa_fetch.errors.ConfigError: nothing says how many images make the session complete (it has 4 at different "
+        "angles, and its plan has 1 field). Say it (in QATrack+: Images of a complete set), or repeat a measurement in "
+        "a session of its own."
+    )
+    page.rows["min_images"].test.constant_value = 4  # which an administrator edits
+    page = Page(site, STARTED)
+    for slug, value in entered.items():
+        page.enter(slug, value)
+    assert page.error(trial.analysis) is None
+    assert {slug: page.value(slug) for slug in made.expected} == made.expected
+
+
+@pytest.mark.analysis
 def test_editing_last_years_record_gives_last_years_images(config: Path, tmp_path: Path) -> None:
     """Although today's are in the archive by then, and everything is computed again."""
     trial = next(trial for trial in TRIALS if trial.pack == "vmat_drmlc")
