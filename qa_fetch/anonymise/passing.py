@@ -32,17 +32,34 @@ class Passed:
         return list(self.sources)
 
 
-def learnt(anonymiser: Anonymiser, paths: Iterable[Path]) -> Iterator[None]:
+class Unread(Incomplete):
+    """A file cannot be read now, so what identifies in it is not known; ``reason`` is the system's."""
+
+    reason = ""
+
+
+def learnt(anonymiser: Anonymiser, paths: Iterable[Path]) -> Iterator[bool]:
     """Learn what identifies in these files, one at each step, and then keep who becomes whom.
 
-    A file that cannot be read, and a patient without a code, are no matter here: each object says so in its turn.
+    Each step says whether there was something to learn. What is no DICOM file, and a patient without a code, are no
+    matter here: each object says so in its turn. A file that cannot be read at all raises Unread.
     """
     known, seen = anonymiser.known, set()
     for path in paths:
-        with contextlib.suppress(BadArchive, OSError):
+        try:
             one = anonymiser.learn(path)
+        except (BadArchive, OSError) as error:
+            why = error if isinstance(error, OSError) else error.__cause__  # a file that cannot be opened is BadArchive
+            if isinstance(why, OSError):
+                raise Unread(
+                    f"{path.name} cannot be read ({why.strerror}), and what identifies in it may stand in the others, "
+                    "so nothing was sent. Check that this user may read it, and send again.",
+                    reason=why.strerror,
+                ) from error
+            yield False
+        else:
             seen.add((one.patient, one.study))
-        yield
+            yield True
     known.name({known.owner(*one) for one in seen})
     anonymiser.save()
 

@@ -1,7 +1,8 @@
 """``python -m qa_fetch.node``: the other end of ``NodeProcess``.
 
 Its options come as one line of JSON on stdin, where it listens goes as one line of JSON to stdout, and it ends when
-stdin does: whoever started it has ended then. People use ``qa-fetch node serve``.
+stdin does: whoever started it has ended then. Before that line comes ``{"describing": true}`` where it has to describe
+files first, which may take long. People use ``qa-fetch node serve``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import QAFetchError
 from .options import from_tables
+from .process import DESCRIBING
 
 if TYPE_CHECKING:
     from .server import Node
@@ -33,7 +35,7 @@ def main() -> int:
     try:
         from .server import serve
 
-        serve(from_tables(json.loads(line), "the node's options"), _say_ready, until)
+        serve(from_tables(json.loads(line), "the node's options"), _say_ready, until, _say_describing)
     except QAFetchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -41,7 +43,15 @@ def main() -> int:
 
 
 def _say_ready(node: Node) -> None:
-    sys.stdout.write(json.dumps({"port": node.port, "web_port": node.web_port}) + "\n")
+    _say(json.dumps({"port": node.port, "web_port": node.web_port}))
+
+
+def _say_describing() -> None:
+    _say(DESCRIBING.decode())
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 

@@ -97,7 +97,7 @@ class Flight:
         """
         from django.db import DatabaseError
 
-        from ..anonymise.passing import learnt
+        from ..anonymise.passing import Unread, learnt
 
         try:
             found = _related([row.SOPInstanceUID for row in rows])
@@ -107,9 +107,15 @@ class Flight:
             return
         fresh = {digest: path(uid) for digest, uid in found.items() if digest not in self._shared.learnt}
         steps = learnt(self._anonymiser, fresh.values())
-        for _ in fresh:
-            with self._lock:
-                next(steps, None)
+        done: set[str] = set()  # without what is damaged: it may be restored under the same digest
+        for digest in fresh:
+            try:
+                with self._lock:
+                    if next(steps):
+                        done.add(digest)
+            except Unread as error:
+                LOG.error("an object of the patients cannot be read (%s), so nothing is sent", error.reason)
+                return
             yield
         try:
             with self._lock:
@@ -119,7 +125,7 @@ class Flight:
             return
         if len(self._shared.learnt) > _REMEMBERED:
             self._shared.learnt.clear()
-        self._shared.learnt.update(fresh)
+        self._shared.learnt.update(done)
         self._is_ready = True
 
     def rewritten(self, data: Buffer, transfer_syntax: str) -> Rewritten:

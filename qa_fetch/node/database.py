@@ -53,10 +53,11 @@ def clean(options: NodeOptions) -> None:
 
 
 def _drop_tables() -> None:
-    from django.db import connection
+    from django.db import connection, transaction
 
     quoted = [connection.ops.quote_name(name) for name in index.tables()]
-    with connection.constraint_checks_disabled(), connection.cursor() as cursor:
+    # All or none: Django's tables that are left without the node's are taken for another application's.
+    with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
         for name in quoted:
             cursor.execute(f"DROP TABLE {name}" + (" CASCADE" if connection.vendor == "postgresql" else ""))
 

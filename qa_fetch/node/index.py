@@ -21,7 +21,7 @@ from .options import Database, NodeOptions
 
 LOG = logging.getLogger("qa_fetch.node")
 _APP = "qa_fetch.node"
-_TABLES = "qa_fetch_node_"  # what the names of its own tables begin with
+_LABEL = "qa_fetch_node"  # which the names of its own tables begin with
 _PATIENCE = 5  # seconds for which SQLite waits for who else writes; objects do not wait for each other there
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -35,31 +35,37 @@ def start(options: NodeOptions) -> None:
     from django.core.management import call_command
 
     with usable():
-        tables()  # before anything is changed in a database that is somebody else's too
+        if not tables():  # which says whether the database is somebody else's, before anything is changed there
+            # Its own come first: Django's without them would be taken for another application's after a kill.
+            call_command("migrate", _LABEL, verbosity=0, interactive=False)
         call_command("migrate", verbosity=0, interactive=False)
 
 
 def tables() -> list[str]:
-    """The tables of the node that are there; ConfigError where its database is another application's too.
+    """The tables that were made for the node; ConfigError where Django's own are another application's, or shared.
 
-    Django's own tables are called the same in every application, so those of another one would be used and dropped.
+    Those are called the same in every application, so the other one's would be used and dropped. All other tables
+    (of an extension, of ANALYZE, of whoever keeps notes there) are not touched, and no matter.
     """
     from django.apps import apps
     from django.db import connection
     from django.db.migrations.recorder import MigrationRecorder
 
     found: list[str] = connection.introspection.table_names()
-    of_django = {MigrationRecorder.Migration._meta.db_table, *connection.introspection.django_table_names()}
-    others = [f"the table {name}" for name in found if name not in of_django and not name.startswith(_TABLES)]
+    record = MigrationRecorder.Migration._meta.db_table
+    own = [name for name in found if name.startswith(f"{_LABEL}_")]
+    of_django = {*connection.introspection.django_table_names(), record}.intersection(found).difference(own)
     labels = {app.label for app in apps.get_app_configs()}
     migrated = {app for app, _ in MigrationRecorder(connection).applied_migrations()}
-    others += [f"migrations of {app}" for app in sorted(migrated - labels)]
+    others = [f"migrations of {app}" for app in sorted(migrated - labels)]
+    if not own:
+        others += [f"the table {name}" for name in sorted(of_django - {record})]
     if others:
         raise ConfigError(
             f"the node's database is also another application's: it has {others[0]}. "
             "Make a database for the node alone, and name that in [database] url."
         )
-    return found
+    return [*own, *sorted(of_django)] if own else []
 
 
 @contextlib.contextmanager

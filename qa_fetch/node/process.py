@@ -12,12 +12,13 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional
+from typing import IO, Any, Optional
 from urllib.parse import quote
 
 from ..errors import ConfigError
 from .options import NodeOptions, to_tables
 
+DESCRIBING = b'{"describing": true}'  # what a child says first that describes files, for as long as that takes
 _START_SECONDS = 30.0
 
 
@@ -116,12 +117,12 @@ class NodeProcess:
             self._child.stdin.write(json.dumps(to_tables(self.options)).encode() + b"\n")
             self._child.stdin.flush()
         lines: queue.Queue[bytes] = queue.Queue()
-        reader = threading.Thread(target=lambda out: lines.put(out.readline()), args=(self._child.stdout,), daemon=True)
-        reader.start()
+        threading.Thread(target=_read, args=(self._child.stdout, lines), daemon=True).start()
         try:
-            return lines.get(timeout=_START_SECONDS)
+            line = lines.get(timeout=_START_SECONDS)
         except queue.Empty:
             return b""
+        return lines.get() if line == DESCRIBING else line
 
     def _close(self) -> None:
         assert self._child is not None
@@ -131,6 +132,14 @@ class NodeProcess:
                 pipe.close()
         self._child = None
         self._told = {}
+
+
+def _read(out: IO[bytes], lines: queue.Queue[bytes]) -> None:
+    """Pass on what a child says until it listens; nothing where it has ended."""
+    line = DESCRIBING
+    while line == DESCRIBING:
+        line = out.readline().strip()
+        lines.put(line)
 
 
 def _python_path() -> str:

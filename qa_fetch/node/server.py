@@ -57,8 +57,17 @@ class Node:
         """Where its pages are served, if they are."""
         return self.options.web.port if self._web is None else self._web.port
 
-    def start(self) -> None:
-        """Open the index and listen; returns when associations are accepted."""
+    def start(self, is_told: Callable[[], bool] = lambda: False, describing: Callable[[], None] = lambda: None) -> bool:
+        """Open the index and listen; returns when associations are accepted.
+
+        Parameters
+        ----------
+        is_told
+            Asked while files are described that the index does not know, which may take long: whether to end instead,
+            with False.
+        describing
+            Called before that.
+        """
         if self._server is not None:
             raise RuntimeError("this node is running already")
         with contextlib.ExitStack() as undoing:
@@ -66,7 +75,12 @@ class Node:
             undoing.callback(self._lock.release)
             if self.options.log is not None:
                 undoing.callback(log.end, log.begin(self.options.log))
-            self._listen()
+            objects = self._open_index()
+            undoing.callback(index.close_this_thread)
+            self._describe_what_is_new(objects, is_told, describing)
+            if is_told():
+                return False
+            self._listen(objects)
             undoing.callback(self._stop_listening)
             if self.options.web.port is not None:
                 self._serve_pages()
@@ -77,6 +91,7 @@ class Node:
             self._note.write_text(json.dumps(self._facts()), "utf-8")
             self._undoing = undoing.pop_all()
         LOG.info("node %s listens on %s:%d", self.options.ae_title, self.options.host, self.port)
+        return True
 
     def stop(self) -> None:
         """Stop listening, let what is running finish for a while, then end it."""
@@ -112,7 +127,6 @@ class Node:
         assert self._server is not None
         self._server.close(self.options.grace)
         self._server = None
-        index.close_this_thread()
         self._running.unlink(missing_ok=True)
         LOG.info("node %s stopped", self.options.ae_title)
 
@@ -148,18 +162,20 @@ class Node:
         if not free:
             raise ConfigError(f"another node is running on {folder}. Stop it, or choose another folder.")
 
-    def _listen(self) -> None:
+    def _open_index(self) -> ObjectStore:
         # pydicom warns with the value at fault, which is a patient's.
         pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
         index.start(self.options)
-        # These import the models, which exist only once Django is configured.
-        from .objects import ObjectStore
-        from .services import Services
+        from .objects import ObjectStore  # imports the models, which exist only once Django is configured
 
         objects = ObjectStore(self.options)
         objects.prepare()
         settings.QA_FETCH_OBJECTS = objects
-        self._describe_what_is_new(objects)
+        return objects
+
+    def _listen(self, objects: ObjectStore) -> None:
+        from .services import Services
+
         self._running.touch()
         address = (self.options.host, self.options.port)
         try:
@@ -182,18 +198,24 @@ class Node:
                 "Choose another port, or 0 for any free one."
             ) from error
 
-    def _describe_what_is_new(self, objects: ObjectStore) -> None:
+    def _describe_what_is_new(
+        self, objects: ObjectStore, is_told: Callable[[], bool], describing: Callable[[], None]
+    ) -> None:
         """Describe files that the index does not know: after a crash, or when it was emptied, lost or put back."""
         with index.usable():
             if not self._running.exists() and upkeep.is_complete(self.options):
                 return
             LOG.warning("the index may not know every file; what it does not know is described now")
-            found = upkeep.describe_files(self.options, objects, workers=1)
+            describing()
+            found = upkeep.describe_files(self.options, objects, workers=1, is_told=is_told)
             LOG.warning("%d objects described, %d files at fault", found.added, len(found.problems))
 
 
 def serve(
-    options: NodeOptions, ready: Optional[Callable[[Node], None]] = None, until: Optional[threading.Event] = None
+    options: NodeOptions,
+    ready: Optional[Callable[[Node], None]] = None,
+    until: Optional[threading.Event] = None,
+    describing: Callable[[], None] = lambda: None,
 ) -> None:
     """Run a node until SIGTERM, SIGINT or ``until``; for the main thread of a process.
 
@@ -205,17 +227,26 @@ def serve(
         Called with the running node once it listens.
     until
         Another way to end it.
+    describing
+        Called when it first describes files that its index does not know, which may take long.
     """
     stopping = until if until is not None else threading.Event()
     # A handler must not set the event: a second signal would interrupt the first inside its lock, for ever.
     told: list[int] = []
+
+    def is_told() -> bool:
+        return bool(told) or stopping.is_set()
+
     before = {number: signal.signal(number, lambda got, _: told.append(got)) for number in _SIGNALS}
     try:
-        with Node(options) as node:
-            if ready is not None:
-                ready(node)
-            while not told and not stopping.wait(0.05):
-                continue
+        node = Node(options)
+        with contextlib.ExitStack() as ending:
+            if node.start(is_told, describing):
+                ending.callback(node.stop)
+                if ready is not None:
+                    ready(node)
+                while not is_told():
+                    stopping.wait(0.05)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

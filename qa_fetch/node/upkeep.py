@@ -98,8 +98,9 @@ def describe_files(
     store: ObjectStore,
     workers: Optional[int] = None,
     on_progress: Progress = lambda done, of: None,
+    is_told: Callable[[], bool] = lambda: False,
 ) -> Report:
-    """The same for an index that is open; ``store`` is the node's."""
+    """The same for an index that is open; ``store`` is the node's, and ``is_told`` says whether to leave the rest."""
     from django.db import transaction
 
     from .models import Conflict, Instance
@@ -109,7 +110,8 @@ def describe_files(
     known |= {store.apart(*row).stem for row in Conflict.objects.values_list("SOPInstanceUID", "digest").iterator()}
     conflicts = sorted((options.data / "conflicts").glob("*.dcm"))
     files = [path for path in (*files_of(options), *conflicts) if path.stem not in known]
-    for some in _groups(_read_all(files, store.extra, workers), _AT_ONCE):
+    read = itertools.takewhile(lambda _: not is_told(), _read_all(files, store.extra, workers))
+    for some in _groups(read, _AT_ONCE):
         with transaction.atomic():
             for found in some:
                 report.checked += 1

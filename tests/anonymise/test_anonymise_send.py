@@ -154,6 +154,27 @@ def test_the_objects_learn_of_each_other_before_the_first_is_written(tmp_path: P
         assert not any(b"uckerkandl" in path.read_bytes() for path in passed.files)
 
 
+def test_a_file_that_cannot_be_read_holds_all_back(
+    run: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What identifies in it may stand in the others."""
+    opened = Path.open
+
+    def refusing(path: Path, *given: Any, **more: Any) -> Any:
+        if path.name == files[1].name:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opened(path, *given, **more)
+
+    Anonymiser("trial.key")
+    monkeypatch.setattr(Path, "open", refusing)
+    failed(
+        run("send", "dimse://NOBODY@127.0.0.1:9", "out", "--anonymise", "trial.key"),
+        1,
+        f"{files[1].name} cannot be read (Too many open files), and what identifies in it may stand in the others, so "
+        "nothing was sent. Check that this user may read it, and send again.",
+    )
+
+
 @pytest.mark.parametrize("option", ["--profile", "--new-ids", "--offsets", "--ids"])
 def test_how_without_a_key_is_wrong_use(run: Any, files: list[Path], option: str) -> None:
     """Nobody who says how may be sent the originals."""

@@ -13,7 +13,7 @@ import pytest
 from django.db import DatabaseError
 from node_objects import uid
 
-from qa_fetch import ConfigError, Incomplete, part10
+from qa_fetch import BadArchive, ConfigError, Incomplete, QAFetchError, part10
 from qa_fetch.anonymise import Anonymiser
 from qa_fetch.anonymise.harvest import Harvest
 from qa_fetch.anonymise.keyed import Key
@@ -219,6 +219,48 @@ def test_nothing_is_sent_where_the_index_cannot_be_asked(
     with pytest.raises(Incomplete) as refused:
         flight.rewritten(b"", part10.EXPLICIT_LITTLE)
     assert str(refused.value) == "an object is not sent before who becomes whom is kept. Ask for it again."
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["read", "opened"])
+def test_nothing_is_sent_while_an_object_of_the_patient_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrapped: bool
+) -> None:
+    """What identifies in it may stand in the others; it is learnt once it can be, and so is what was damaged."""
+    monkeypatch.setattr(anonymising, "_related", lambda uids: {"a": "1.1", "b": "1.2"})
+    trouble: list[Exception] = []
+    learnt: list[str] = []
+
+    def learn(self: Anonymiser, path: Path) -> Learnt:
+        learnt.append(path.name)
+        if path.name == "1.2" and trouble:
+            error = trouble.pop()
+            if wrapped and isinstance(error, OSError):
+                raise BadArchive("1.2 cannot be read.") from error
+            raise error
+        return Learnt("QA1", "1", Harvest())
+
+    monkeypatch.setattr(Anonymiser, "learn", learn)
+    peers = {"TRIAL": Peer("127.0.0.1", 1, anonymise=Key.load(tmp_path / "trial.key").path)}
+    flights = anonymising.Anonymising(NodeOptions(tmp_path / "node", strangers=("store",), peers=peers))
+
+    def refusal() -> str:
+        """What is said of an object after all have been learnt."""
+        learnt.clear()
+        flight = flights.flight("TRIAL")
+        assert flight is not None
+        for _ in flight.learnt([], Path):
+            continue
+        with pytest.raises(QAFetchError) as refused:
+            flight.rewritten(b"", part10.EXPLICIT_LITTLE)
+        return str(refused.value)
+
+    trouble.append(OSError(24, "Too many open files"))
+    assert refusal() == "an object is not sent before who becomes whom is kept. Ask for it again."
+    assert caplog.messages == ["an object of the patients cannot be read (Too many open files), so nothing is sent"]
+    trouble.append(BadArchive("it is damaged."))
+    for read in (["1.1", "1.2"], ["1.2"], []):
+        assert "before who becomes whom is kept" not in refusal()
+        assert learnt == read
 
 
 def test_settings_are_relative_to_the_file_that_has_them(tmp_path: Path) -> None:

@@ -207,17 +207,31 @@ def test_a_database_of_another_application_is_left_alone(options: NodeOptions, p
             host.execute(statement)
         try:
             for expression in ("create(options)", "drop(options)", "clean(options)", "find(options, 'STUDY', {})"):
-                assert node_script.done(options, f"list(database.{expression} or [])") == also(
-                    "the table qa_testlistinstance"
-                )
+                assert node_script.done(options, f"list(database.{expression} or [])") == also("the table auth_user")
             assert host.execute("SELECT id FROM auth_user").fetchall() == [(7,)]
-            host.execute("DROP TABLE qa_testlistinstance")
             host.execute("INSERT INTO django_migrations (app, name) VALUES ('qa', '0001_initial')")
             assert node_script.done(options, "database.drop(options)") == also("migrations of qa")
             tables = host.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").fetchall()
-            assert tables == [("auth_user",), ("django_migrations",)]
+            assert tables == [("auth_user",), ("django_migrations",), ("qa_testlistinstance",)]
         finally:
             host.execute("DROP TABLE IF EXISTS qa_testlistinstance, auth_user, django_migrations CASCADE")
+
+
+def test_a_table_beside_those_of_the_node_is_no_matter(options: NodeOptions, postgres: Postgres) -> None:
+    """As PostGIS puts one into every database: the node starts, is emptied and drops its own, and that one stays."""
+    with psycopg.connect(postgres.url, autocommit=True) as site:
+        site.execute("CREATE TABLE spatial_ref_sys AS SELECT 4326 AS srid")
+        try:
+            for _ in range(2):
+                with NodeProcess(options) as node:
+                    assert client.store(node.port, objects.image()) == [0]
+                assert node_script.done(options, "database.clean(options)") is None
+            assert node_script.done(options, "database.drop(options)") is None
+            tables = site.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            assert tables == [("spatial_ref_sys",)]
+            assert site.execute("SELECT srid FROM spatial_ref_sys").fetchall() == [(4326,)]
+        finally:
+            site.execute("DROP TABLE spatial_ref_sys")
 
 
 def also(what: str) -> dict[str, str]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -11,10 +16,11 @@ import node_client as client
 import node_objects as objects
 import node_script
 import pytest
+from node_commands import environment
 from node_objects import uid
 
 from qa_fetch import part10
-from qa_fetch.node import NodeOptions, NodeProcess
+from qa_fetch.node import NodeOptions, NodeProcess, process
 
 
 @pytest.fixture
@@ -234,6 +240,97 @@ def test_the_index_is_asked_without_the_network(options: NodeOptions) -> None:
     assert node_script.done(options, "list(database.find(options, 'NOWHERE', {}))")["says"] == (
         "this query cannot be answered: its QueryRetrieveLevel is missing or not one of the patient root. Correct it."
     )
+
+
+def test_what_sqlite_notes_for_itself_is_no_matter(options: NodeOptions) -> None:
+    """ANALYZE, which PRAGMA optimize also does, makes a table of its own."""
+    before = all_of(options)
+    with contextlib.closing(sqlite3.connect(options.data / "index.sqlite3")) as connection:
+        connection.execute("ANALYZE")
+    assert all_of(options) == before
+    assert node_script.done(options, "database.clean(options)") is None
+    assert all_of(options) == before
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from django.db.migrations.executor import MigrationExecutor
+from qa_fetch.node import NodeOptions, index
+whole, left = MigrationExecutor.apply_migration, [int(sys.argv[2])]
+def apply(self, *given, **more):
+    if not left[0]:
+        os._exit(9)
+    left[0] -= 1
+    return whole(self, *given, **more)
+MigrationExecutor.apply_migration = apply
+index.start(NodeOptions(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("applied", [0, 1, 4])
+def test_a_first_start_that_was_killed_is_gone_on_with(tmp_path: Path, applied: int) -> None:
+    """Whatever it had made: Django's tables without the node's would be taken for another application's."""
+    options = NodeOptions(tmp_path / "node", port=0)
+    assert subprocess.run([sys.executable, "-c", KILLED, options.data, str(applied)], env=environment()).returncode == 9
+    with NodeProcess(options) as node:
+        assert client.store(node.port, objects.image()) == [0]
+    assert node_script.done(options, "database.check(options)")["sound"] is True
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from qa_fetch.node import NodeOptions, reading, serve
+read = reading.read
+def slow(path, extra=()):
+    print("describes one", flush=True)
+    time.sleep(1)
+    return read(path, extra)
+reading.read = slow
+serve(NodeOptions(Path(sys.argv[1]), port=0), lambda node: print("it listens", flush=True))
+"""
+
+
+def test_a_start_that_describes_ends_when_it_is_told_to(options: NodeOptions) -> None:
+    """Not after the last of many files; what was described stays so, and the next start goes on."""
+    before = all_of(options)
+    assert node_script.done(options, "database.clean(options)") is None
+    command = [sys.executable, "-c", SLOW, str(options.data)]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert [child.stdout.readline() for _ in range(2)] == ["describes one\n"] * 2
+        child.send_signal(signal.SIGTERM)
+        assert "it listens" not in child.stdout.read()
+        assert child.wait(20) == 0
+    described = node_script.done(options, "database.check(options)")["instances"]
+    assert 1 <= described < len(before)
+    assert all_of(options) == before
+
+
+def test_a_child_that_describes_is_waited_for(options: NodeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For longer than a child that says nothing."""
+    assert node_script.done(options, "database.clean(options)") is None
+    site = options.data.parent / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(WAITING)
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+    monkeypatch.setattr(process, "_START_SECONDS", 6.0)
+    began = time.monotonic()
+    with NodeProcess(options) as node:
+        assert time.monotonic() - began > 8
+        assert len(client.find(node.port, "IMAGE", {"SOPInstanceUID": ""}).answers) == len(objects.content())
+
+
+WAITING = """
+import time
+from qa_fetch.node import upkeep
+whole = upkeep.describe_files
+def describe_files(*given, **more):
+    time.sleep(8)
+    return whole(*given, **more)
+upkeep.describe_files = describe_files
+"""
 
 
 def test_an_older_index_is_brought_up_to_date(options: NodeOptions) -> None:
