@@ -86,8 +86,7 @@ def test_text_of_unknown_vr_and_in_private_elements_arrives_as_it_was() -> None:
     creator = b"\x51\x00\x10\x00\x12\x00\x00\x00SIEMENS MR HEADER "
     private = implicit[:18] + creator + b"\x51\x00\x0c\x10\x08\x00\x00\x00M\xfcller 1"
     assert part10.transcode(private, IMPLICIT, EXPLICIT).endswith(
-        b"\x51\x00\x10\x00LO\x12\x00SIEMENS MR HEADER "
-        b"\x51\x00\x0c\x10UN\x00\x00\x08\x00\x00\x00M\xfcller 1"
+        b"\x51\x00\x10\x00LO\x12\x00SIEMENS MR HEADER \x51\x00\x0c\x10UN\x00\x00\x08\x00\x00\x00M\xfcller 1"
     )
 
 
