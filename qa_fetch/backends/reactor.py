@@ -97,11 +97,19 @@ class Sockets:
     def close(self, *, only_dead: bool = False) -> None:
         """Close what pynetdicom leaves open when a peer resets the connection."""
         for association in list(self._open):
-            # A thread without an identity has not begun yet: its connection is new, not over.
-            if not only_dead or (association.ident is not None and not association.is_alive()):
+            if not only_dead or _is_over(association):
                 connection = self._open.pop(association, None)
                 if connection is not None:  # else another thread was faster
                     connection.close()
+
+
+def _is_over(thread: threading.Thread) -> bool:
+    """Whether a thread has run and ended; not so one that is just beginning.
+
+    ``is_alive()`` does not tell: it is still False for a moment after a new thread got its identity, while
+    ``enumerate()`` knows a thread from its ``start()`` to its end.
+    """
+    return thread.ident is not None and thread not in threading.enumerate()
 
 
 def _set_option(connection: socket.socket, option: int) -> None:
