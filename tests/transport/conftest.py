@@ -141,9 +141,12 @@ class Receiving:
 
 
 def _impatient(limits: dict[str, float], **options: Any) -> ApplicationEntity:
-    """pynetdicom's server with short limits; its own are half a minute and more."""
+    """pynetdicom's server with short limits; its own are half a minute and more.
+
+    Good peers that come at once may need more than this for an association, because it copies every context for each.
+    """
     entity = ApplicationEntity(**options)
-    entity.acse_timeout = limits.get("negotiation", 0.5)
+    entity.acse_timeout = limits.get("negotiation", 1.0)
     entity.network_timeout = limits.get("idle", 10.0)
     return entity
 

@@ -162,7 +162,7 @@ def test_peers_at_once_get_in_nobodys_way(receiving: Any, transport: str, peers:
         except BaseException as problem:  # noqa: BLE001 - told below
             problems.append(problem)
 
-    with receiving(transport) as it:
+    with receiving(transport, negotiation=10.0) as it:
         threads = [threading.Thread(target=send, args=(it.port, peer)) for peer in range(peers)]
         for thread in threads:
             thread.start()
@@ -182,7 +182,7 @@ def test_of_different_objects_under_one_uid_at_once_exactly_the_kept_one_is_ackn
         uid = f"1.2.{attempt + 1}"
         data = [an_object(uid) + element(EXPLICIT, 0x7FE1, 0x1001, b"OB", bytes([peer, 0])) for peer in range(8)]
         outcome: dict[int, int] = {}
-        with receiving(transport) as it:
+        with receiving(transport, negotiation=10.0) as it:
             ready = threading.Barrier(8)
 
             def send(port: int, peer: int, ready: Any, outcome: dict[int, int], uid: str, own: bytes) -> None:
