@@ -41,7 +41,7 @@ def _add(kept: list[str], separator: str, piece: str, *, is_first: bool = False,
         kept[-1], core = kept[-1][:-1].rstrip(_SEPARATORS), core[1:].lstrip(_SEPARATORS)
         separator = " "
         if not kept[-1]:
-            kept.pop()
+            del kept[-2:]  # and what stood between it and the piece before
     if kept and core:
         kept.append(_between(kept[-1][-1], separator, core[0]))
     if core:

@@ -50,6 +50,8 @@ SMITH = scrubber("Smith^John^Adam", ids=("12-345-678", "00123456", "AB12", "X7Z"
         ("PTV_Smith_60", "PTV_60"),
         ("Plan of Smith, v2", "Plan of v2"),
         ("CT (Smith) thorax", "CT thorax"),
+        ("0Smith(Smith)0Smith", "0 0"),
+        ("x [(Smith)] y", "x y"),
         ("PlanSmithArc", "Plan_Arc"),
         ("a-Smith-60Gy", "a-60Gy"),
         ("Smith -60 deg", "-60 deg"),
