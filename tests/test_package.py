@@ -25,6 +25,7 @@ FLOORS = {
     "kinds": 1,
     "matching": 1,
     "part10": 1,
+    "sheet": 1,
     "locks": 1,
     "shelf": 2,
     "pinnacle": 2,

@@ -13,6 +13,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Callable, NamedTuple, Union
 
+from ..sheet import Moment, Wrong, as_typed
+
 NEW_IDS = "new_ids"
 SEED = (
     "StudyDate StudyTime SeriesDescription PatientID ProtocolName StudyInstanceUID PatientName PatientBirthDate "
@@ -39,10 +41,6 @@ _STEERS = re.compile(
     "SpecificCharacterSet|TimezoneOffsetFromUTC|QueryRetrieveLevel|QueryRetrieveView|RetrieveAETitle|RetrieveUR[IL]|"
     "InstanceAvailability|FailedSOPInstanceUIDList|StorageMediaFileSetU?ID|NumberOf[A-Za-z]+Related[A-Za-z]+"
 )
-_EXCEL_ERRORS = frozenset("#N/A #REF! #NAME? #VALUE! #DIV/0! #NUM! #NULL! #SPILL! #CALC! #GETTING_DATA".split())
-_SHORTENED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]{2,3}")  # 1.23457E+11, of a number with 12 digits
-_KEPT_AS_TEXT = re.compile('="([^"]*)"')  # ="00123", which keeps Excel from making a number of it
-_KEPT_FROM_FORMULAS = re.compile(r"'(?=[=+\-@])")  # what our own reports write before such a cell
 
 _DAY = r"(?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T]00:00(?::00(?:\.0+)?)?)?)"
 _HOUR = r"(?:[01][0-9]|2[0-3])"
@@ -53,16 +51,6 @@ _DATE_TIME = rf"(?:(?:{_DAY}|(?:[0-9]{{8}}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T])
 _NO_DATE = "this is not a date; write it as 20150512 or 2015-05-12, a range as 20150512-20150612"
 _NO_TIME = "this is not a time; write it as 140500 or 14:05:00, a range as 140500-150000"
 _NO_DATE_TIME = "this is not a date and time; write it as 20150512140500 or 2015-05-12 14:05:00"
-
-
-class Wrong(ValueError):
-    """Why a column or a cell is not accepted."""
-
-
-class Moment(str):
-    """A date or a time that a sheet holds as a number, written as ISO does."""
-
-    __slots__ = ()
 
 
 class Column(NamedTuple):
@@ -114,7 +102,7 @@ def value(asked: Column, text: str) -> Union[str, tuple[str, ...]]:
         if asked.vr not in ("DA", "TM", "DT"):
             raise Wrong("Excel has made a date of this cell; format the column as text and type it again")
     else:
-        text = _as_typed(text, asked.vr)
+        text = as_typed(text, decimal=asked.vr in _DECIMALS)
     if asked.name == NEW_IDS:
         return _new_id(text)
     if asked.name == "PatientName":
@@ -129,23 +117,6 @@ def value(asked: Column, text: str) -> Union[str, tuple[str, ...]]:
     # A star says "anything" about one of several values of an image type, but not about all of them.
     bare = any(map(_says_something, values))
     return tuple(_one(asked, part, bare=bare) for part in values)
-
-
-def _as_typed(text: str, vr: str) -> str:
-    """The text of a cell without what Excel and our reports put around it."""
-    kept = _KEPT_AS_TEXT.fullmatch(text)
-    text = (kept.group(1) if kept else _KEPT_FROM_FORMULAS.sub("", text, count=1)).strip()
-    if not text:
-        raise Wrong("this is empty but for marks; give it a value or clear the cell")
-    if text in _EXCEL_ERRORS:
-        raise Wrong("this is an error of Excel or a formula without its value; correct the sheet and save it again")
-    if len(text) > 16384:
-        raise Wrong("this is too long to be asked for; check the quotes around it")
-    if not text.isprintable():
-        raise Wrong("this holds an invisible character, such as a line break or a NUL; type the value again")
-    if vr not in _DECIMALS and _SHORTENED.fullmatch(text):
-        raise Wrong("Excel has shortened this number; format the column as text and type it again")
-    return text
 
 
 def _new_id(text: str) -> str:

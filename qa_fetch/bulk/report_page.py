@@ -17,7 +17,7 @@ _MOST_FAILURES, _MOST_OTHERS = 5_000, 2_000  # rows that a browser shows at once
 _LONGEST = 400  # letters of a key or a sentence
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ground: #f6f7f8; --sheet: #fff; --ink: #1b2329; --soft: #58646e; --rule: #dfe4e8;
   --good: #17693a; --good-faint: #e2f3e8; --bad: #a3211d; --bad-faint: #fbe9e7; --open: #7a5200;
   --open-faint: #fbf1d9; }
@@ -61,12 +61,12 @@ summary:focus-visible { outline: 2px solid currentcolor; outline-offset: 4px; bo
 
 def page(report: Report) -> Iterator[str]:
     """The page, piece by piece."""
-    title = _text(report.title or "Report of a run")
+    title = text(report.title or "Report of a run")
     yield (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     )
     yield f'<p class="calm">{_when(report)}</p>\n{_verdict(report)}\n<dl>{_facts(report)}</dl>\n'
     if report.failed:
@@ -95,9 +95,9 @@ def _verdict(report: Report) -> str:
     missing = [f"{_count(report.failed, 'item')} failed"] if report.failed else []
     missing += [f"{_count(report.waiting, 'item')} not done yet"] if report.waiting else []
     missing += [] if report.whole else ["the list was not read to its end"]
-    why = f" The run ended early: {_text(report.stopped)}." if report.stopped else ""
+    why = f" The run ended early: {text(report.stopped)}." if report.stopped else ""
     kind = "bad" if report.failed else "open"
-    return f'<p class="verdict {kind}">{_text(", ".join(missing)).capitalize()}.{why}</p>'
+    return f'<p class="verdict {kind}">{text(", ".join(missing)).capitalize()}.{why}</p>'
 
 
 def _facts(report: Report) -> str:
@@ -127,19 +127,19 @@ def _failed_row(row: Row) -> str:
     says = row.error or "not reached in this run"
     tried = f"{row.attempts}×" if row.attempts else ""
     return (
-        f'<tr><td class="key">{_text(row.key)}</td><td class="says">{_text(says)}</td>'
+        f'<tr><td class="key">{text(row.key)}</td><td class="says">{text(says)}</td>'
         f'<td class="number">{tried}</td></tr>\n'
     )
 
 
 def _done_row(row: Row) -> str:
     return (
-        f'<tr><td class="key">{_text(row.key)}</td><td class="number">{size(row.bytes)}</td>'
-        f'<td class="number">{row.seconds:.1f}</td><td>{_text(row.worker)}</td></tr>\n'
+        f'<tr><td class="key">{text(row.key)}</td><td class="number">{size(row.bytes)}</td>'
+        f'<td class="number">{row.seconds:.1f}</td><td>{text(row.worker)}</td></tr>\n'
     )
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
     """A value as a browser may have it: escaped, on one line, not endless, and without what turns its direction."""
     plain = _CONTROL.sub(" ", value)
     return html.escape(plain if len(plain) <= _LONGEST else plain[:_LONGEST] + "…")

@@ -173,7 +173,7 @@ def test_other_sheets_and_hidden_rows_are_mentioned(tmp_path: Path) -> None:
     assert [row.keys for row in read] == [{"PatientID": "1"}, {"PatientID": "2"}]
     assert read.notes == (
         "Only the first sheet of the workbook was read.",
-        "1 of its rows are hidden in the sheet and are fetched all the same.",
+        "1 of its rows are hidden in the sheet and count all the same.",
     )
 
 
@@ -218,7 +218,7 @@ def test_other_zips_and_torn_workbooks_are_refused(tmp_path: Path) -> None:
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what it really unpacks to; long texts are cut long before."""
-    monkeypatch.setattr("qa_fetch.batch.workbook._LARGEST_SHEET", 3_000_000)
+    monkeypatch.setattr("qa_fetch.sheet.workbook._LARGEST_SHEET", 3_000_000)
     path = workbook(tmp_path, ["<c/>" + text("9" * 2_000_000)])
     assert refusal(path) == (
         "has a mistake and nothing was asked: row 1 (line 2), PatientID: this is too long to be asked for; "

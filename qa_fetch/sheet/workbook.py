@@ -16,7 +16,7 @@ from typing import Any, Callable, Union
 from xml.parsers import expat
 
 from ..errors import ConfigError
-from .columns import Moment
+from .cells import Moment
 
 _PIECE = 1 << 18
 _LARGEST_PART = 8 << 20  # bytes of what describes the workbook
@@ -76,7 +76,7 @@ class Workbook:
         for _ in _parse(parts, contents.sheet, reader.begin, reader.end, reader.text.add, _LARGEST_SHEET):
             yield from reader.taken()
         if reader.hidden:
-            self.notes.append(f"{reader.hidden} of its rows are hidden in the sheet and are fetched all the same.")
+            self.notes.append(f"{reader.hidden} of its rows are hidden in the sheet and count all the same.")
         self.mistakes += [
             (line, "its cells are merged with those of other rows; unmerge them and fill in each row")
             for line in sorted(reader.merged)
