@@ -11,7 +11,20 @@ from typing import Optional
 
 from .. import __version__
 from ..errors import ConfigError, QAFetchError
-from . import anonymise, archives, batch, companions, fetching, local, moving, node, pseudonyms, qatrack, testpack
+from . import (
+    anonymise,
+    archives,
+    batch,
+    companions,
+    fetching,
+    local,
+    moving,
+    node,
+    pinnacle,
+    pseudonyms,
+    qatrack,
+    testpack,
+)
 from .output import complain
 
 _EXAMPLES = """\
@@ -54,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     anonymise.add_anonymise(commands)
     pseudonyms.add_pseudonyms(commands)
     pseudonyms.add_karnak_tag(commands)
+    pinnacle.add_pinnacle(commands)
     testpack.add_testpack(commands)
     qatrack.add_qatrack(commands)
     return top
