@@ -328,7 +328,7 @@ def test_a_wrong_argument_is_not_blamed_on_the_file(written):
         f"arguments: hots is not a setting of a dimse archive; expected one of {KEYS}. Did you mean host?"
     )
     assert refused(loaded.archive, kind="ftp") == (
-        "arguments: kind is 'ftp'; expected one of dimse, dicomweb, orthanc, folder."
+        "arguments: kind is 'ftp'; expected one of dimse, dicomweb, orthanc, folder, pinnacle."
     )
 
 
@@ -410,7 +410,7 @@ def test_another_scheme_names_those_that_there_are(address, scheme):
     """A bare Windows path is the likeliest slip."""
     assert refused(Config([]).archive, address) == (
         f"{scheme!r} is not a sort of archive that can be written inline. Use dimse://AET@host:port, "
-        "orthanc+http://host:port, dicomweb+https://host/root or folder:PATH."
+        "orthanc+http://host:port, dicomweb+https://host/root, folder:PATH or pinnacle:PATH."
     )
 
 
@@ -463,8 +463,11 @@ def test_a_slip_in_a_name_is_refused_when_the_file_is_read(written, text, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('kind = "dicom"', "kind is 'dicom'; expected one of dimse, dicomweb, orthanc, folder. Did you mean dicomweb?"),
-        ('kind = ""', "kind is ''; expected one of dimse, dicomweb, orthanc, folder."),
+        (
+            'kind = "dicom"',
+            "kind is 'dicom'; expected one of dimse, dicomweb, orthanc, folder, pinnacle. Did you mean dicomweb?",
+        ),
+        ('kind = ""', "kind is ''; expected one of dimse, dicomweb, orthanc, folder, pinnacle."),
         ('ae_title = ""', "ae_title is ''; expected an AE title of 1 to 16 ASCII characters."),
         ('ae_title = "SEVENTEEN_LETTERS"',
          "ae_title is 'SEVENTEEN_LETTERS'; expected an AE title of 1 to 16 ASCII characters."),
@@ -517,7 +520,7 @@ def test_an_archive_without_a_kind_is_told_the_kinds(written):
     """``kind`` decides what the other settings are."""
     path = written('[archives.aria]\nhost = "x"\n')
     assert refused(Config.load(path).archive, "aria") == (
-        f"file {path}: archives.aria.kind is missing; expected one of dimse, dicomweb, orthanc, folder."
+        f"file {path}: archives.aria.kind is missing; expected one of dimse, dicomweb, orthanc, folder, pinnacle."
     )
 
 
@@ -625,7 +628,7 @@ def test_an_unknown_kind_lists_the_plug_ins_too(plugin):
     """A package that is installed is a choice."""
     layer = Layer("file f", {"archives": {"c": {"kind": "clod"}}})
     assert refused(Config([layer]).archive, "c") == (
-        "file f: archives.c.kind is 'clod'; expected one of dimse, dicomweb, orthanc, folder, cloud. "
+        "file f: archives.c.kind is 'clod'; expected one of dimse, dicomweb, orthanc, folder, pinnacle, cloud. "
         "Did you mean cloud?"
     )
 

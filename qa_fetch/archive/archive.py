@@ -13,13 +13,13 @@ from .. import kinds
 from ..backends import Committing, Sent, Step, first_failure, open_backend
 from ..budget import Budget
 from ..config import Config
-from ..errors import ConfigError, Incomplete, NotFound
+from ..errors import ConfigError, Incomplete
 from ..kinds import Kind
 from ..matching import Value
 from ..shelf import Reference, Shelf, discard
 from . import when
 from .as_of import plan_as_of
-from .asked import RETURNED, by_level, by_uid, files_of, held, only, patient_id
+from .asked import RETURNED, by_level, by_uid, everything, files_of, only, patient_id
 from .fetching import Fetcher, Progress
 from .images import Images, Plan
 from .moving import Moved, Mover, as_destination
@@ -260,7 +260,8 @@ class Archive:
         patient
             The PatientID.
         label
-            Its RTPlanLabel or SOP Instance UID; may be left out where the patient has one plan.
+            Its RTPlanLabel or SOP Instance UID; may be left out where the patient has one plan. A plan of Pinnacle may
+            be named without its trial, where it has one.
         pick
             ``"newest"`` chooses by RTPlanDate and RTPlanTime when several have the label.
         approved
@@ -302,17 +303,12 @@ class Archive:
             )
 
     def patient(self, patient: str) -> Images:
-        """Everything that the archive has of a patient."""
-        budget = Budget(self._seconds)
+        """Everything that the archive has of a patient; raises Incomplete unless all of it can be had.
+
+        Patients of Pinnacle are converted when they are first asked for, and kept on the shelf.
+        """
         with self._session("patient", patient) as fetcher:
-            found = held(fetcher.backend, "PATIENT", patient_id(patient), budget)
-            if not found:
-                raise NotFound(
-                    f"{self.name} has nothing of this patient. Check the ID, and what this AE title may see."
-                )
-            return fetcher.bring(
-                found, budget, says="object of a patient", patient=patient_id(patient), whole_series=True
-            )
+            return everything(fetcher, patient_id(patient), Budget(self._seconds))
 
     def forget(self, images: Images) -> None:
         """Take a set off the shelf, once it has been copied to where it belongs."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Union
 
-from ..backends import Backend
+from ..backends import Backend, Converting
 from ..backends.levels import UNIQUE
 from ..budget import Budget
-from ..errors import ConfigError, NotFound
+from ..errors import ConfigError, Incomplete, NotFound
 from ..shelf import Reference, Shelf
+from .fetching import Fetcher
+from .images import Images
 from .sessions import image
 
 # What has to be known of an object to fetch it, and to put it in its place among the others.
@@ -44,6 +46,26 @@ def held(backend: Backend, level: str, value: str, budget: Budget) -> list[Refer
     rows = backend.find("IMAGE", {UNIQUE[level]: value}, _TO_FETCH, budget)
     images = sorted(map(image, rows), key=lambda found: (found.reference.study, found.reference.series, found.number))
     return [found.reference for found in images]
+
+
+def everything(fetcher: Fetcher, patient: str, budget: Budget) -> Images:
+    """All that an archive has of a patient; a patient of which something could not be made is no result."""
+    backend = fetcher.backend
+    found = held(backend, "PATIENT", patient, budget)
+    left = backend.left_out(patient, budget) if isinstance(backend, Converting) else []
+    if not found and not left:
+        raise NotFound(f"{fetcher.archive} has nothing of this patient. Check the ID, and what this AE title may see.")
+    if found:  # what could be made is kept, for who asks for single plans and series next
+        images = fetcher.bring(found, budget, says="object of a patient", patient=patient, whole_series=True)
+    if left:
+        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+        raise Incomplete(
+            f"{fetcher.archive} cannot make all of this patient; left out is {left[0].rstrip('.')}{more}. "
+            "Fetch its plans and series one by one, or have what can be had with a report: qa-fetch pinnacle export.",
+            retriable=False,
+            missing=left,
+        )
+    return images
 
 
 def by_uid(backend: Backend, shelf: Shelf, level: str, uid: str, budget: Budget, archive: str) -> list[Reference]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from .. import part10
-from ..backends import Backend
+from ..backends import Backend, Converting
 from ..budget import Budget
 from ..errors import BadArchive, Incomplete, QAFetchError
 from ..shelf import Claim, Reference, Shelf
@@ -76,14 +76,15 @@ class Fetcher:
         """Objects as a set of files; raises unless every one of them is there and is what was asked for."""
         uids = [reference.instance for reference in references]
         self.place(references, budget, whole_series=whole_series)
+        since = self._since(references, budget)
         try:
-            folder = self.shelf.gather(uids, says)
+            folder = self.shelf.gather(uids, says, since)
         except Incomplete as error:
             if not error.retriable:
                 raise
             # Somebody changed or removed a kept file between two calls: fetch it once more.
             self.place(references, budget)
-            folder = self.shelf.gather(uids, says)
+            folder = self.shelf.gather(uids, says, since)
         keywords = [*_HEADER_KEYWORDS, *(wanted.kind.attributes if wanted else ()), "ExposureSequence", "KVP"]
 
         read_headers: Callable[[], list[Any]] = partial(_headers, folder.files, keywords)
@@ -98,6 +99,8 @@ class Fetcher:
 
     def place(self, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False) -> None:
         """Make sure that objects are on the shelf; ``transferred`` gathers which had to be brought there."""
+        for uid, since in self._since(references, budget).items():
+            self.shelf.outdate(uid, since)
         if all(self.shelf.has(reference.instance) for reference in references):
             return
         with self.shelf.claim(references, budget, whole_series=whole_series) as claim:
@@ -115,6 +118,13 @@ class Fetcher:
                     raise self._partly(error, claim, len(missing), budget) from error
             if claim.missing:
                 raise self._partly(None, claim, len(missing), budget)
+
+    def _since(self, references: Sequence[Reference], budget: Budget) -> dict[str, int]:
+        """Since when objects that are made here are as they would be made now (ns since 1970)."""
+        backend = self.backend
+        if not isinstance(backend, Converting) or not backend.converts:
+            return {}
+        return {reference.instance: backend.since(reference, budget) for reference in references}
 
     def _partly(self, error: Optional[QAFetchError], claim: Claim, total: int, budget: Budget) -> QAFetchError:
         """What to raise when not everything came: the archive's own failure, or how far it got."""
@@ -198,6 +208,7 @@ class Fetcher:
             pick=pick,
             approved=approved,
             complete=lambda plan: self.complete(plan, budget),
+            by_name=isinstance(self.backend, Converting) and self.backend.converts,
         )
 
     def complete(self, plan: Plan, budget: Budget) -> Plan:

@@ -48,6 +48,7 @@ def choose(
     pick: Optional[str],
     approved: Optional[bool],
     complete: Callable[[Plan], Plan],
+    by_name: bool = False,
 ) -> Plan:
     """The one plan that is meant.
 
@@ -65,9 +66,13 @@ def choose(
         True takes only plans whose ApprovalStatus is APPROVED.
     complete
         Reads a plan's own header, for what the archive's answer did not say.
+    by_name
+        Where no plan has the label, it may be the name of a plan of Pinnacle, and means each trial of it.
     """
     check_pick(pick)
     named = [plan for plan in plans if label is None or label in (plan.label, plan.uid)]
+    if not named and by_name:
+        named = [plan for plan in plans if label in (plan.name, plan.name.partition(" / ")[0])]
     if not named:
         raise _no_such_plan(plans, label, archive)
     if len(named) > 1 or approved:

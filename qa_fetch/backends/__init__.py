@@ -111,11 +111,30 @@ class Committing(Protocol):
         ...
 
 
+@runtime_checkable
+class Converting(Protocol):
+    """A backend that makes its objects itself, from what an archive holds in another form."""
+
+    @property
+    def converts(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def left_out(self, patient: str, budget: Budget) -> list[str]:
+        """What of a patient could not be made, each with its reason."""
+        ...
+
+    def since(self, reference: Reference, budget: Budget) -> int:
+        """Since when the archive is as it is now (ns since 1970): what was made of it before is out of date."""
+        ...
+
+
 _BUILT_IN = {
     "dimse": ("dimse", "DimseBackend"),
     "dicomweb": ("dicomweb", "DicomWebBackend"),
     "orthanc": ("orthanc", "OrthancBackend"),
     "folder": ("folder", "FolderBackend"),
+    "pinnacle": ("pinnacle", "PinnacleBackend"),
 }
 
 

@@ -16,15 +16,7 @@ from ..errors import BadArchive, ConfigError, ConnectionFailed
 from ..matching import Value
 from ..shelf import Claim, Reference
 from . import Local, Sent, Step
-from .levels import check_level, chosen
-
-_COUNTS = {
-    "NumberOfPatientRelatedStudies": ("PatientID", "StudyInstanceUID"),
-    "NumberOfPatientRelatedInstances": ("PatientID", "SOPInstanceUID"),
-    "NumberOfStudyRelatedSeries": ("StudyInstanceUID", "SeriesInstanceUID"),
-    "NumberOfStudyRelatedInstances": ("StudyInstanceUID", "SOPInstanceUID"),
-    "NumberOfSeriesRelatedInstances": ("SeriesInstanceUID", "SOPInstanceUID"),
-}
+from .levels import answered, check_level
 
 
 class FolderBackend:
@@ -41,14 +33,8 @@ class FolderBackend:
     def find(self, level: str, keys: Mapping[str, Value], returned: Sequence[str], budget: Budget) -> list[Any]:
         """Entities of a level that fit the keys."""
         level = check_level(level)
-        headers = [header for _, header in self._headers(budget)]
-        rows = chosen((_copy(header) for header in headers), level, _without_counts(keys), whole=True)
-        for keyword, (own, counted) in _COUNTS.items():
-            if keyword in returned or keyword in keys:
-                for row in rows:
-                    same = (header for header in headers if header.get(own) == row.get(own))
-                    setattr(row, keyword, len({str(header.get(counted)) for header in same}))
-        return rows
+        headers = [_copy(header) for _, header in self._headers(budget)]
+        return answered(headers, level, keys, returned)
 
     def retrieve(self, references: Sequence[Reference], claim: Claim, budget: Budget) -> None:
         """Copy files into the claim."""
@@ -126,7 +112,3 @@ def _copy(header: Any) -> Any:
     row = Dataset()
     row.update(header)
     return row
-
-
-def _without_counts(keys: Mapping[str, Value]) -> dict[str, Value]:
-    return {keyword: value for keyword, value in keys.items() if keyword not in _COUNTS}

@@ -32,6 +32,13 @@ _SERIES = (
     "DeviceSerialNumber SoftwareVersions FrameOfReferenceUID PerformedProcedureStepStartDate "
     "PerformedProcedureStepStartTime RequestAttributesSequence NumberOfSeriesRelatedInstances"
 )
+_COUNTS = {
+    "NumberOfPatientRelatedStudies": ("PatientID", "StudyInstanceUID"),
+    "NumberOfPatientRelatedInstances": ("PatientID", "SOPInstanceUID"),
+    "NumberOfStudyRelatedSeries": ("StudyInstanceUID", "SeriesInstanceUID"),
+    "NumberOfStudyRelatedInstances": ("StudyInstanceUID", "SOPInstanceUID"),
+    "NumberOfSeriesRelatedInstances": ("SeriesInstanceUID", "SOPInstanceUID"),
+}
 _LEVEL_OF = {
     keyword: level
     for level, keywords in (("PATIENT", _PATIENT), ("STUDY", _STUDY), ("SERIES", _SERIES))
@@ -92,6 +99,30 @@ def chosen(rows: Iterable[Any], level: str, keys: Mapping[str, Value], *, whole:
         if identifier and matches(wanted, row, whole=whole) is not False:
             found.setdefault(clean_uid(identifier), row)
     return list(found.values())
+
+
+def answered(
+    headers: Sequence[Any], level: str, keys: Mapping[str, Value], returned: Iterable[str], *, whole: bool = True
+) -> list[Any]:
+    """What an archive answers that is at hand as a whole: its entities that fit, and how many others belong to each.
+
+    Parameters
+    ----------
+    headers
+        The headers of its objects; the answers are some of them.
+    level, keys, returned
+        What is asked.
+    whole
+        Whether an attribute that a header lacks is one that the object lacks.
+    """
+    given = {keyword: value for keyword, value in keys.items() if keyword not in _COUNTS}
+    rows = chosen(headers, level, given, whole=whole)
+    for keyword, (own, counted) in _COUNTS.items():
+        if keyword in returned or keyword in keys:
+            for row in rows:
+                same = (header for header in headers if header.get(own) == row.get(own))
+                setattr(row, keyword, len({str(header.get(counted)) for header in same}))
+    return rows
 
 
 def completed(row: Any, parent: Any) -> Any:

@@ -12,13 +12,13 @@ from ..budget import Budget
 from ..errors import BadArchive, ConfigError, ConnectionFailed, QAFetchError, Refused
 from ..matching import Value
 from ..shelf import Claim, Reference
-from . import Backend, Committing, Sent, Step
+from . import Backend, Committing, Converting, Sent, Step
 from .relaying import OnSent, Relayed, Relaying
 
 _log = logging.getLogger("qa_fetch.backends")
 
 # As measured (make bench): one stream of a whole series, single files over kept connections, DICOM's own services.
-_BY_SPEED = ("folder", "dicomweb", "orthanc", "dimse")
+_BY_SPEED = ("folder", "dicomweb", "orthanc", "dimse", "pinnacle")
 
 
 class Several:
@@ -70,6 +70,19 @@ class Several:
     def store(self, files: Sequence[Path], budget: Budget) -> list[Sent]:
         """Send files; each is accounted for."""
         return self._first.store(files, budget)
+
+    @property
+    def converts(self) -> bool:
+        """Whether the archive's objects are made here."""
+        return isinstance(self._first, Converting) and self._first.converts
+
+    def left_out(self, patient: str, budget: Budget) -> list[str]:
+        """What of a patient could not be made, where the archive makes its objects itself."""
+        return self._first.left_out(patient, budget) if isinstance(self._first, Converting) else []
+
+    def since(self, reference: Reference, budget: Budget) -> int:
+        """Since when what the archive makes is as it is now."""
+        return self._first.since(reference, budget) if isinstance(self._first, Converting) else 0
 
     @property
     def commits(self) -> bool:

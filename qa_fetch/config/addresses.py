@@ -9,21 +9,22 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ..errors import ConfigError
 from .options import masked
 
+_PATHS = ("folder", "pinnacle")
 _WEB = ("orthanc+http", "orthanc+https", "dicomweb+http", "dicomweb+https")
 
 
 def parse_address(address: str) -> dict[str, Any]:
     """The fields of an inline address, such as ``dimse://AET@host:port`` or ``folder:PATH``."""
     scheme, _, rest = address.strip().partition(":")
-    if scheme.lower() == "folder":
-        return {"kind": "folder", "path": rest}
+    if scheme.lower() in _PATHS:
+        return {"kind": scheme.lower(), "path": rest}
     if scheme.lower() == "dimse":
         return _dimse(address.strip())
     if scheme.lower() in _WEB:
         return _web(address.strip())
     raise ConfigError(
         f"{scheme!r} is not a sort of archive that can be written inline. Use dimse://AET@host:port, "
-        "orthanc+http://host:port, dicomweb+https://host/root or folder:PATH."
+        "orthanc+http://host:port, dicomweb+https://host/root, folder:PATH or pinnacle:PATH."
     )
 
 
@@ -74,4 +75,4 @@ def inline_name(address: str) -> str:
     if "url" in fields:
         return str(urlsplit(fields["url"]).hostname)
     last = [part for part in re.split(r"[/\\]", fields["path"].strip()) if part not in ("", ".", "..")][-1:]
-    return last[0] if last else "folder"
+    return last[0] if last else str(fields["kind"])

@@ -90,6 +90,7 @@ KINDS: dict[str, dict[str, Option]] = {
     "dicomweb": {**_WEB, **SHARED},
     "orthanc": {**_WEB, **SHARED},
     "folder": {"path": Option(FOLDER, as_path), **SHARED},
+    "pinnacle": {"path": Option(FOLDER, as_path), **SHARED},
 }
 LOCAL: dict[str, Option] = {
     "ae_title": Option(AE_TITLE, as_ae_title, "QA_FETCH"),

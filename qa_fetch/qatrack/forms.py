@@ -19,6 +19,7 @@ _KINDS = {
     "dicomweb": "DICOMweb",
     "orthanc": "Orthanc's REST API",
     "folder": "a folder of DICOM files",
+    "pinnacle": "a folder of Pinnacle archives",
 }
 _CHOICES = {
     "retrieve": ("auto", "get", "move"),

@@ -98,6 +98,12 @@ class Shelf:
         remove_file(record_of(path))
         remove_file(path)
 
+    def outdate(self, uid: str, since: int) -> None:
+        """Take an object off the shelf that came before a moment (ns since 1970), at which its archive has changed."""
+        with sentences(self.folder, "reading", [uid]), contextlib.suppress(FileNotFoundError):
+            if self.object_path(uid).stat().st_mtime_ns < since:
+                self.forget(uid)
+
     def claim(self, references: Sequence[Reference], budget: Budget, *, whole_series: bool = False) -> Claim:
         """Claim the right to fetch objects; waits while another process holds it.
 
@@ -114,7 +120,7 @@ class Shelf:
             make_folder(self.folder)
         return Claim(self, references, budget, whole_series=whole_series)
 
-    def gather(self, uids: Sequence[str], about: str) -> Folder:
+    def gather(self, uids: Sequence[str], about: str, since: Optional[Mapping[str, int]] = None) -> Folder:
         """The folder that holds exactly these objects, in this order; made once and checked at each use.
 
         Parameters
@@ -123,6 +129,8 @@ class Shelf:
             The objects, all of which must be on the shelf.
         about
             What the set is, without patient identifiers, for ``qa-fetch shelf list``.
+        since
+            When objects have changed in their archive (ns since 1970); an older set of them is left alone and not used.
 
         Raises
         ------
@@ -134,11 +142,13 @@ class Shelf:
         for attempt in range(100):
             path = sets / (f"{name}-{attempt}" if attempt else name)
             manifest = path.with_name(path.name + ".json")
+            older = since or {}
             if not manifest.is_file():
+                older = {}  # of what is on the shelf now
                 with sentences(self.folder, "putting a set together", uids):
                     self._make(path, manifest, uids, about)
             with sentences(self.folder, "reading a set", uids), contextlib.suppress(FileNotFoundError):
-                folder = self._checked(path, manifest, uids)  # prune may be taking it away at this moment
+                folder = self._checked(path, manifest, uids, older)  # prune may be taking it away at this moment
                 if folder is not None:
                     return folder
         raise Incomplete(
@@ -194,10 +204,12 @@ class Shelf:
         del now["crc32"]
         return {"name": target.name, "uid": uid, **now}
 
-    def _checked(self, path: Path, manifest: Path, uids: Sequence[str]) -> Optional[Folder]:
+    def _checked(self, path: Path, manifest: Path, uids: Sequence[str], since: Mapping[str, int]) -> Optional[Folder]:
         """The set, if it is exactly what was put there; None if somebody added, changed or took away a file."""
         described = (read_json(manifest) or {}).get("files", [])
         if [item["uid"] for item in described] != list(uids):
+            return None
+        if any(item["mtime_ns"] < since.get(item["uid"], 0) for item in described):
             return None
         if _names(path) != [item["name"] for item in described]:
             return None
