@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def configured(course: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         (tmp_path / "cohort").mkdir()
         for number, dataset in enumerate(course.datasets):
             part10.write(dataset, tmp_path / "cohort" / f"{number}.dcm")
+        monkeypatch.syspath_prepend(str(ROOT / "tests" / "pinnacle"))
+        phantom, options = import_module("phantom"), import_module("phantom_course")
+        truth = phantom.write(options.Course(identifier="12345678"), tmp_path / "unpacked")
+        patient = tmp_path / "unpacked" / truth.patient.folder / "Patient"
+        patient.write_bytes(patient.read_bytes().replace(b"PLAN_1", b"BRAIN"))
+        (tmp_path / "tars").mkdir()
+        phantom.packed(tmp_path / "unpacked", tmp_path / "tars" / "12345678.tar")
         yield double
 
 
