@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..errors import Incomplete
 from .output import command, complain, for_machines, on_one_line, progress, say_facts, say_json, say_table
 from .pinnacle_migrate import add_migrate
+from .pinnacle_validate import add_validate
 
 if TYPE_CHECKING:
     from ..pinnacle import Converted, Listed, Report
@@ -21,7 +22,7 @@ example:
   qa-fetch pinnacle list tars/                          patients, plans and trials of every archive in a folder
   qa-fetch pinnacle export 12345678.tar --to dicom/     all of it as DICOM, with a report beside it
 """
-_REFUSED = "links, devices or names that lead out of the archive"
+_REFUSED = "links, devices, names that lead out of the archive, or files that are not whole or there twice"
 
 
 def add_pinnacle(commands: Any) -> None:
@@ -39,6 +40,7 @@ def add_pinnacle(commands: Any) -> None:
     add_list(below)
     add_export(below)
     add_migrate(below)
+    add_validate(below)
 
 
 def add_list(commands: Any) -> None:
