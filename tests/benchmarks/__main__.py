@@ -16,6 +16,7 @@ from . import goals, machine
 from .batch import batch
 from .bench import Bench, opened
 from .bench_anonymise import anonymise
+from .bench_pinnacle import pinnacle
 from .bulk import bulk
 from .finding import find
 from .memory import memory
@@ -37,6 +38,7 @@ _SECTIONS = {
     "batch": batch,
     "bulk": bulk,
     "anonymise": anonymise,
+    "pinnacle": pinnacle,
     "memory": memory,
 }
 _LEGEND = """\
@@ -46,7 +48,8 @@ of a call is; but for "same Archive again", calls of qa_fetch find no associatio
 run, and its start is counted: subtract findscu --version. They have TCP_NODELAY=1, without which they are much slower,
 wherever Orthanc has it. A storescp that waits for movescu runs already; plain pynetdicom starts its receiver in each
 call, as pynetdicom_wrapper does. pacsifier is a process
-per run: subtract pacsifier --version. Every result is checked object by object; a wrong one does not count.
+per run: subtract pacsifier --version. CPU seconds are what a process used, not what it waited. Every result is checked
+object by object; a wrong one does not count.
 """
 
 

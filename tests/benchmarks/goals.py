@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from . import batch, bench_anonymise, bulk, newest, node, page, retrieving, sending
+from . import batch, bench_anonymise, bench_pinnacle, bulk, newest, node, page, retrieving, sending
 from .race import Row
 
 _Key = tuple[str, str, str]
@@ -86,6 +86,7 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
     found.append(Goal("the ledger: seconds for 100,000 items", ("bulk", "ledger", bulk.LEDGER), 10))
     found.append(Goal("100,000 items: MB of growth", ("bulk", "memory", bulk.GROWTH), 16))
     found += _anonymisers({row.contestant for row in rows if not row.absent})
+    found += _pinnacle()
     for row in rows:
         if row.contestant == batch.PACSIFIER and not row.absent:
             key, other = (row.section, row.workload, batch.OURS[1]), (row.section, row.workload, row.contestant)
@@ -110,6 +111,18 @@ def _anonymisers(present: Set[str]) -> list[Goal]:
     found.append(Goal("anonymise: one process / two", two, 1.8, one, faster=True))
     grown = ("anonymise", bench_anonymise.GROWTH, bench_anonymise.GROWN)
     found.append(Goal("anonymise, ten times the files: MB of growth", grown, 16))
+    return found
+
+
+def _pinnacle() -> list[Goal]:
+    found = []
+    for sort in bench_pinnacle.SORTS:
+        key, other = (("pinnacle", sort, name) for name in (bench_pinnacle.OURS, bench_pinnacle.PEER))
+        found.append(Goal(f"pinnacle {sort}, CPU: pymedphys / ours", key, 10, other, faster=True))
+        peak = ("pinnacle", bench_pinnacle.memory_of(sort), bench_pinnacle.OURS)
+        found.append(Goal(f"pinnacle {sort}: MB at the peak", peak, 250))
+    one, two = (("pinnacle", bench_pinnacle.MIGRATION, name) for name in (bench_pinnacle.ONE, bench_pinnacle.TWO))
+    found.append(Goal("pinnacle migrate: one process / two", two, 1.8, one, faster=True))
     return found
 
 

@@ -25,6 +25,7 @@ _SECTIONS = {
     "batch": 4 * 5,
     "bulk": 2 + 1,
     "anonymise": 2 * 5 + 2 + 1,
+    "pinnacle": 2 * (2 + 2) + 2,
     "node store": 2 * 3,
     "node get": 2 * 3,
     "node move": 2 * 3,
@@ -50,7 +51,7 @@ def test_every_row_is_printed_and_every_result_was_complete(tmp_path: Path) -> N
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     written = json.loads(result.read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ class WorkerFailed(Exception):
 def environment(scratch: Path) -> dict[str, str]:
     """The environment of every child: none of this machine's settings, temporary files in the scratch folder."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("QA_FETCH_", "TCP_NODELAY"))}
-    own["PYTHONPATH"] = os.pathsep.join(map(str, (_TESTS, _TESTS / "qatrack", _PACKAGE)))
+    own["PYTHONPATH"] = os.pathsep.join(map(str, (_TESTS, _TESTS / "qatrack", _TESTS / "pinnacle", _PACKAGE)))
     own["HOME"] = own["XDG_CONFIG_HOME"] = own["TMPDIR"] = str(scratch)
     return own
 
@@ -31,18 +31,19 @@ def environment(scratch: Path) -> dict[str, str]:
 class Worker:
     """One process of a module of this package; call it with the name of a job and its arguments."""
 
-    def __init__(self, module: str, scratch: Path) -> None:
+    def __init__(self, module: str, scratch: Path, python: str = "") -> None:
+        """Start it; ``python`` is another interpreter, to which nothing of this one is shown but these tests."""
         self._module = module
         self._log = scratch / f"{module}.log"
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"benchmarks.{module}"],
+                [python or sys.executable, "-m", f"benchmarks.{module}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 cwd=scratch,
-                env=environment(scratch),
+                env={**environment(scratch), **({"PYTHONPATH": str(_TESTS)} if python else {})},
             )
 
     def __call__(self, job: str, *, within: float = 180.0, **arguments: Any) -> Any:
