@@ -18,6 +18,8 @@ from .scales import Head, Unsure, head
 _SEGMENTS: Final = ("static", "step", "segment", "motor")  # in SetBeamType: each control point is a field of its own
 _MOVING: Final = ("arc", "dynamic", "sliding")
 _STEP = 90.0  # degrees between two control points beyond which their angles do not say which way the gantry turns
+_FULL_TURN = 360.001
+_HIGHEST_ENERGY = 1000.0  # MV or MeV
 _ENERGY = re.compile(r"\d+(?:\.\d+)?")
 _SUM = 0.01
 _FARTHEST = 1000.0  # cm from the axis
@@ -60,8 +62,7 @@ def item(beam: Beam, machine: Optional[Machine], isocentre: Optional[Triple], no
     setting = _setting(beam, way, warn)
     wedge = wedges.wedges(beam, machine, way.turned, warn)
     blocks = wedges.blocks(beam, machine, way.turned, warn)
-    if beam.bolus is not None:
-        warn("it has a bolus, which an RTPLAN can only name by a structure, so it is left out")
+    _judge(beam, collimator, warn)
     data = Dataset()
     data.BeamNumber = beam.index + 1
     data.BeamName = fitted(beam.name, LONG, notes, f"the name of {what}")
@@ -94,8 +95,18 @@ def item(beam: Beam, machine: Optional[Machine], isocentre: Optional[Triple], no
     data.FinalCumulativeMetersetWeight = 1
     data.NumberOfControlPoints = len(setting.points)
     data.ControlPointSequence = _control_points(beam, machine, way, setting, collimator, bool(wedge))
-    _complete(data.ControlPointSequence[0], beam, machine, way, isocentre)
+    _complete(data.ControlPointSequence[0], beam, machine, way, isocentre, warn)
+    if "FFF" in (beam.energy or "").upper():
+        data.PrimaryFluenceModeSequence = [_unflattened()]
     return data
+
+
+def _judge(beam: Beam, collimator: Optional[leaf_rows.Leaves], warn: Callable[[str], None]) -> None:
+    """Warn of what a user should look at, but which can be written or left out."""
+    if any(leaf_rows.cross(point, collimator) for point in beam.control_points):
+        warn("some of its jaws or leaves lie beyond those on the other side; compare them with the planning system")
+    if beam.bolus is not None:
+        warn("it has a bolus, which an RTPLAN can only name by a structure, so it is left out")
 
 
 def _first(beam: Beam) -> ControlPoint:
@@ -127,6 +138,8 @@ def _setting(beam: Beam, way: Head, warn: Callable[[str], None]) -> Setting:
     if turns or any(word in kind for word in _MOVING):
         if len(points) < 2:
             raise Unsure(f"it moves (SetBeamType {'is missing' if not kind else 'says so'}), but has one control point")
+        if not turns and "arc" in kind:
+            raise Unsure("it is an arc, but its control points do not say how far its gantry turns")
         rotation = _rotation(beam, way, warn) if turns else "NONE"
         return Setting(points, _along(points, warn), rotation, True)
     if len(points) > 1 and not any(word in kind for word in _SEGMENTS):
@@ -178,15 +191,25 @@ def _shares(weights: Sequence[Optional[float]], warn: Callable[[str], None]) -> 
 
 
 def _rotation(beam: Beam, way: Head, warn: Callable[[str], None]) -> str:
-    """CW or CC by IEC 61217: by the angles where control points are close, else as the beam says."""
+    """CW or CC by IEC 61217: by the angles where control points are close and many, else as the beam says."""
     angles = [way.gantry(_gantry(point)) for point in beam.control_points]
     steps = [(other - one + 180.0) % 360.0 - 180.0 for one, other in zip(angles, angles[1:])]
+    steps = [step for step in steps if step]
     said = None if beam.gantry_clockwise is None else "CW" if beam.gantry_clockwise else "CC"
-    if any(abs(step) > _STEP for step in steps):
+    # from one angle to one other there are always two ways: 181 to 179 is nearly a full turn, or hardly any
+    if len(steps) == 1 or any(abs(step) > _STEP for step in steps):
         if said is None:
             raise Unsure("nothing says which way its gantry turns")
+        turned = sum(step % 360.0 if said == "CW" else -step % 360.0 for step in steps)
+        if turned > _FULL_TURN:
+            raise Unsure("its control points contradict the way that GantryIsCCW says its gantry turns")
+        if turned > 180.0 and len(steps) == 1:
+            warn(
+                f"its two angles are {360.0 - turned:g} degrees apart, but GantryIsCCW says that its gantry turns the "
+                f"other way, by {turned:g}, which is written; compare it with the planning system"
+            )
         return said
-    ways = {"CW" if step > 0 else "CC" for step in steps if step}
+    ways = {"CW" if step > 0 else "CC" for step in steps}
     if len(ways) > 1:
         raise Unsure("its gantry turns back on its way, which is not converted")
     found = ways.pop()
@@ -237,15 +260,26 @@ def _control_points(
     return items
 
 
-def _complete(data: Any, beam: Beam, machine: Optional[Machine], way: Head, isocentre: Optional[Triple]) -> None:
+def _complete(
+    data: Any,
+    beam: Beam,
+    machine: Optional[Machine],
+    way: Head,
+    isocentre: Optional[Triple],
+    warn: Callable[[str], None],
+) -> None:
     """What the first control point says for all."""
     point = beam.control_points[0]
     assert point.collimator is not None and point.couch is not None  # _first has looked
     energy = _energy(beam, machine)
     if energy is not None:
         data.NominalBeamEnergy = decimal(energy)
+    else:
+        warn("neither its machine nor the name of its energy says how high that is, so NominalBeamEnergy is left out")
     rate = next((value for value in (point.dose_rate, beam.dose_rate) if value is not None and 0 < value < 1e5), None)
-    if rate is not None:
+    if len({each.dose_rate for each in beam.control_points}) > 1:
+        warn("its dose rate is not the same at all its control points, so DoseRateSet is left out")
+    elif rate is not None:
         data.DoseRateSet = decimal(rate)
     data.BeamLimitingDeviceAngle = decimal(way.collimator(point.collimator))
     data.BeamLimitingDeviceRotationDirection = "NONE"
@@ -265,7 +299,22 @@ def _complete(data: Any, beam: Beam, machine: Optional[Machine], way: Head, isoc
 def _energy(beam: Beam, machine: Optional[Machine]) -> Optional[float]:
     """MV or MeV: as the machine describes the beam's energy, else the number in its name (``6X``)."""
     for energy in machine.energies if machine is not None else ():
-        if energy.name == beam.energy and energy.modality in (beam.modality, None) and energy.value is not None:
+        if energy.name == beam.energy and energy.modality in (beam.modality, None) and _is_energy(energy.value):
             return energy.value
     found = _ENERGY.match(beam.energy or "")
-    return float(found[0]) if found else None
+    named = float(found[0]) if found else None
+    return named if _is_energy(named) else None
+
+
+def _is_energy(value: Optional[float]) -> bool:
+    return value is not None and 0 < value < _HIGHEST_ENERGY
+
+
+def _unflattened() -> Any:
+    """The item of PrimaryFluenceModeSequence of a beam without a flattening filter."""
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.FluenceMode = "NON_STANDARD"
+    item.FluenceModeID = "FFF"
+    return item

@@ -21,6 +21,8 @@ RT_PLAN: Final = "1.2.840.10008.5.1.4.1.1.481.5"
 RT_STRUCTURE_SET: Final = "1.2.840.10008.5.1.4.1.1.481.3"
 _LONGEST_AXIS = 65_535  # voxels, in Rows and Columns
 _FARTHEST = 1e4  # cm
+_PROOF = 1e-3  # of the highest dose: far less than a grid that is turned over gives
+_HIGHEST_DOSE = 1e4  # Gy; what is above comes of a damaged number
 _HIGHEST = 2**32 - 16  # below the largest value by more than the rounding of DoseGridScaling makes of it
 
 
@@ -59,6 +61,7 @@ def dose(
         total = _sum(work, series, trial, grid, units)
         data = _dataset(work, series, trial, grid)
         facts = _fill(data, total, series, grid)
+        _prove(work, series, trial, grid, units, facts)
     except _NoDose as error:
         work.notes.skip(what, str(error))
         return None
@@ -106,6 +109,9 @@ def _sum(
     factors = [(beam, _factor(beam, trial, units)) for beam in trial.beams if not units[beam.index].idle]
     if not factors:
         raise _NoDose("none of its beams has a weight")
+    files = [beam.dose for beam, _ in factors if beam.dose is not None]
+    if len(set(files)) != len(files):
+        raise _NoDose("two of its beams name the same dose file; restore plan.Trial from its backup")
     columns, rows, count = grid.dimension
     for beam, _ in factors:  # the files' lengths first: what they claim is allocated only if it is there
         _check(work, beam, columns * rows * count * 4)
@@ -205,6 +211,10 @@ def _fill(data: Any, total: NDArray[np.float64], series: ImageSeries, grid: Grid
     """Scale the dose into PixelData; the maximum and its place, before they were scaled."""
     highest = int(total.argmax())
     maximum = float(total.reshape(-1)[highest])
+    if not maximum < _HIGHEST_DOSE:
+        raise _NoDose(
+            f"it reaches {maximum:.3g} Gy, which no treatment gives; restore the plan's folder from its backup"
+        )
     scaling = objects.decimal(float(f"{maximum / _HIGHEST:.9e}"))
     values = np.empty(total.shape, dtype="<u4")
     for plane in range(len(total)):
@@ -215,3 +225,25 @@ def _fill(data: Any, total: NDArray[np.float64], series: ImageSeries, grid: Grid
     plane, row, column = (int(index) for index in np.unravel_index(highest, total.shape))
     place = np.array(_first(series, grid)) + 10 * np.array(grid.voxel) * [column, row, plane]
     return {DOSE_MAXIMUM: maximum, **dict(zip(DOSE_MAXIMUM_AT, place.tolist()))}
+
+
+def _prove(
+    work: Work,
+    series: ImageSeries,
+    trial: Trial,
+    grid: Grid,
+    units: Mapping[int, MonitorUnits],
+    facts: Mapping[str, float],
+) -> None:
+    """Look the highest dose up again where the beams' own files have it: axes that were turned wrongly differ there."""
+    signs = geometry.POSITIONS[series.patient_position]
+    place = [(facts[key] - series.shift[axis]) / 10 * signs[axis] for axis, key in enumerate(DOSE_MAXIMUM_AT)]
+    here = 0.0
+    for beam in trial.beams:
+        if beam.dose is not None and not units[beam.index].idle:
+            own = grids.at(work.source, beam.dose, grid, (place[0], place[1], place[2]))
+            here += 0.0 if own is None else own * _factor(beam, trial, units)
+    if not abs(here - facts[DOSE_MAXIMUM]) <= _PROOF * facts[DOSE_MAXIMUM]:
+        raise _NoDose(
+            "its highest dose is not where the archive has it, which is a fault of qa_fetch; please report it"
+        )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from . import objects
 from .records import Patient, PlanEntry
-
-_DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:\s+(\d\d):(\d\d):(\d\d))?")
 
 
 class Called(NamedTuple):
@@ -42,6 +39,5 @@ def called(patient: Patient, entry: PlanEntry, trials: Sequence[Optional[str]], 
     if not label or cut or twins:
         numbers = f"{entry.number}.{number}"
         label = f"{label[: objects.SHORT - len(numbers) - 1].rstrip()} {numbers}".strip()
-    written = _DATE.match(entry.written or "")
-    date, time = ("".join(part or "" for part in written.groups()[at : at + 3]) if written else "" for at in (0, 3))
-    return Called(label, " / ".join(names), date, time, cut)
+    date, time = objects.moment(entry.written)
+    return Called(label, " / ".join(names), date or "", time or "", cut)

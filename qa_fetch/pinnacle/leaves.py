@@ -86,6 +86,15 @@ def sides(jaws: Jaws, turned: bool) -> tuple[float, float, float, float]:
     return jaws.left, jaws.right, jaws.bottom, jaws.top
 
 
+def cross(point: ControlPoint, leaves: Optional[Leaves]) -> bool:
+    """Whether a jaw or a leaf lies beyond the one on the other side, which none can."""
+    assert point.jaws is not None
+    pairs = [(point.jaws.left, point.jaws.right), (point.jaws.bottom, point.jaws.top)]
+    if leaves is not None:
+        pairs += zip(point.leaves[0::2], point.leaves[1::2])
+    return any(one + other < -_TOGETHER for one, other in pairs)
+
+
 def devices(leaves: Optional[Leaves], machine: Optional[Machine]) -> list[Any]:
     """The items of BeamLimitingDeviceSequence.
 

@@ -22,6 +22,8 @@ from .scales import machine_of
 CHOICES = ("agree", "formula", "grid")
 _AGREE = 0.005
 _SAME_SUM = 0.01
+_SAME_DOSE = 0.05
+_LIKE_ALL = 0.3  # wide, as a percent that is not told moves it: a dose too high by the number of fractions is worse
 _STALE = "Pinnacle has marked them as out of date (MonitorUnitsValid = 0)"
 _MOST_FRACTIONS = 1000
 _FARTHEST = 1e4  # cm
@@ -68,7 +70,8 @@ def of_trial(work: Work, trial: Trial, choice: str = "agree") -> dict[int, Monit
             reason = "the doses of its prescription's beams add up to that of all fractions, not of one"
             units = MonitorUnits(_number(formula), _number(grid), None, reason)
         else:
-            units = _decided(work, what, beam, (formula, grid), choice)
+            percent = prescription.percent if prescription is not None else None
+            units = _decided(work, what, beam, (formula, grid), (choice, percent))
         found[beam.index] = units
     _check_sums(work, trial, found, where)
     return found
@@ -96,18 +99,25 @@ def fractions_of(prescription: Prescription) -> Optional[int]:
 
 
 def _decided(
-    work: Work, what: str, beam: Beam, both: tuple[Union[float, str], Union[float, str]], choice: str
+    work: Work,
+    what: str,
+    beam: Beam,
+    both: tuple[Union[float, str], Union[float, str]],
+    asked: tuple[str, Optional[float]],
 ) -> MonitorUnits:
+    """What is used of a beam's two results; ``asked`` are the choice and the percent of its prescription."""
     info = beam.monitor_units
     formula, grid = both
+    choice, percent = asked
     if beam.weight == 0 and (info is None or not info.prescription_dose):
         return MonitorUnits(None, None, None, "it has no weight, so it is not treated with", idle=True)
     if isinstance(formula, float):
         if isinstance(grid, float):
             return _compared(work, what, beam, formula, grid, choice)
-        return _alone(work, what, beam, formula, ("formula", "grid", grid), choice)
+        doubt = _formula_doubt(beam) or _electron_doubt(beam, percent)
+        return _alone(work, what, beam, formula, ("formula", "grid", grid), (choice, doubt))
     if isinstance(grid, float):
-        return _alone(work, what, beam, grid, ("grid", "formula", formula), choice)
+        return _alone(work, what, beam, grid, ("grid", "formula", formula), (choice, _electron_doubt(beam, percent)))
     return MonitorUnits(None, None, None, f"there are none by formula ({formula}), and none by grid ({grid})")
 
 
@@ -119,7 +129,7 @@ def _compared(work: Work, what: str, beam: Beam, formula: float, grid: float, ch
             work.notes.warn(what, f"{_STALE}; compare them with it")
         return MonitorUnits(formula, grid, used, sure=True)
     numbers = f"by formula they are {formula:.2f} MU, by grid {grid:.2f} MU"
-    if (beam.modality or "").lower().startswith("electron"):
+    if _is_electron(beam):
         numbers += " (of electrons they differ by the prescription's percent)"
     if choice == "agree":
         reason = f"{numbers}; choose one of them with mu=formula or mu=grid (--mu formula, --mu grid)"
@@ -128,17 +138,60 @@ def _compared(work: Work, what: str, beam: Beam, formula: float, grid: float, ch
     return MonitorUnits(formula, grid, used)
 
 
-def _alone(work: Work, what: str, beam: Beam, found: float, ways: tuple[str, str, str], choice: str) -> MonitorUnits:
-    """One way has a result; ``ways`` are its name, that of the other and why that has none."""
+def _is_electron(beam: Beam) -> bool:
+    return (beam.modality or "").lower().startswith("electron")
+
+
+def _electron_doubt(beam: Beam, percent: Optional[float]) -> Optional[str]:
+    """Why one way alone does not hold for a beam of electrons, None where it does: the two differ by the percent."""
+    return (
+        "of electrons the two ways differ by the prescription's percent"
+        if _is_electron(beam) and percent != 100
+        else None
+    )
+
+
+def _formula_doubt(beam: Beam) -> Optional[str]:
+    """Why the formula alone does not hold for a beam, or None."""
+    if any(point.wedge is not None for point in beam.control_points):
+        return "that does not hold with a wedge"
+    total = beam.monitor_units.total_transmission_fraction if beam.monitor_units is not None else None
+    tray = beam.tray_factor if beam.tray is not None else None
+    if total is not None and tray is not None and tray > 0 and abs(total / tray - 1.0) > _AGREE:
+        return f"TotalTransmissionFraction ({total:g}) is not that of its tray ({tray:g})"
+    return None
+
+
+def _alone(
+    work: Work,
+    what: str,
+    beam: Beam,
+    found: float,
+    ways: tuple[str, str, str],
+    asked: tuple[str, Optional[str]],
+) -> MonitorUnits:
+    """One way has a result.
+
+    Parameters
+    ----------
+    work, what, beam
+        The beam, and under what it is noted.
+    found, ways
+        The result; its way's name, that of the other and why that has none.
+    asked
+        The choice, and why this way alone does not hold for the beam.
+    """
     way, other, why = ways
+    choice, doubt = asked
     none = f"none by {other} ({why})"
+    anyway = f"use them all the same with mu={way} (--mu {way})"
     reason = None
     if choice == other:
         reason = f"there are {none}, which was chosen"
     elif choice == "agree" and beam.monitor_units_valid is False:
-        reason = f"{_STALE}, and there are {none}"
-    elif choice == "agree" and way == "formula" and any(point.wedge is not None for point in beam.control_points):
-        reason = f"by formula they are {found:.2f} MU, but that does not hold with a wedge, and there are {none}"
+        reason = f"{_STALE}, and there are {none}; {anyway}"
+    elif choice == "agree" and doubt is not None:
+        reason = f"by {way} they are {found:.2f} MU, but {doubt}, and there are {none}; {anyway}"
     if reason is None:
         work.notes.warn(what, f"{found:.2f} MU are by {way} alone and not checked: {none}")
     formula, grid = (found, None) if way == "formula" else (None, found)
@@ -167,6 +220,8 @@ def _formula(beam: Beam, machines: Sequence[Machine]) -> Union[float, str]:
     }
     if info.total_transmission_fraction is not None:
         parts["TotalTransmissionFraction"] = info.total_transmission_fraction
+    elif beam.tray is not None:
+        parts["TrayFactor"] = beam.tray_factor
     return _divided(info.prescription_dose, parts)
 
 
@@ -206,9 +261,14 @@ def _is_overall(prescription: Prescription, trial: Trial) -> bool:
     whole, fractions = whole_dose(prescription), fractions_of(prescription)
     if whole is None or fractions is None or fractions < 2:
         return False
+    return abs(_given(prescription, trial) / whole - 1.0) < _LIKE_ALL
+
+
+def _given(prescription: Prescription, trial: Trial) -> float:
+    """What a prescription's beams give by their own PrescriptionDose, cGy at its percent."""
     infos = [beam.monitor_units for beam in trial.beams if prescription_of(beam, trial) is prescription]
     total = sum(info.prescription_dose or 0.0 for info in infos if info is not None)
-    return abs(total * (prescription.percent or 100.0) / 100.0 / whole - 1.0) < 0.1
+    return total * (prescription.percent or 100.0) / 100.0
 
 
 def whole_dose(prescription: Prescription) -> Optional[float]:
@@ -223,8 +283,16 @@ def whole_dose(prescription: Prescription) -> Optional[float]:
 
 
 def _check_sums(work: Work, trial: Trial, found: dict[int, MonitorUnits], where: str) -> None:
-    """Warn where the beams of a prescription do not add up to the monitor units that it asked for."""
+    """Warn where the beams of a prescription do not add up to the dose or the monitor units that it asked for."""
     for index, prescription in enumerate(trial.prescriptions):
+        whole, fractions = whole_dose(prescription), fractions_of(prescription)
+        given = _given(prescription, trial)
+        if whole is not None and fractions is not None and given and abs(given * fractions / whole - 1.0) > _SAME_DOSE:
+            work.notes.warn(
+                f"prescription {index} of {where}",
+                f"its beams give {given:.1f} cGy in a fraction by their own PrescriptionDose, it asks for "
+                f"{whole / fractions:.1f} cGy; compare them with the planning system",
+            )
         wanted = prescription.requested_monitor_units
         beams = [beam for beam in trial.beams if prescription_of(beam, trial) is prescription]
         used = [found[beam.index].used for beam in beams if not found[beam.index].idle]

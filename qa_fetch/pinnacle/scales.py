@@ -9,7 +9,7 @@ are drawn with y towards the bottom jaw.
 From others who compared with Pinnacle's own RTPLAN files: where leaf coordinates are not negated, the head is the other
 way up: X1 = -right, X2 = left, Y1 = -top, Y2 = bottom; rows still lie at the y of their labels.
 
-Not certain, so reported where it matters: the angles of a machine that the archive does not describe, and of one whose
+Not certain, so reported: angles and sides of a machine that the archive does not describe, and of one whose
 scales are neither of the two above. A plan whose machine contradicts itself in this is not written.
 """
 
@@ -39,6 +39,7 @@ class Head:
     gantry_scale: Optional[Scale] = None
     collimator_scale: Optional[Scale] = None
     couch_scale: Optional[Scale] = None
+    told: bool = True  # whether the archive says which way up it is
 
     def gantry(self, angle: float) -> float:
         """The gantry's angle by IEC 61217."""
@@ -63,6 +64,12 @@ class Head:
     def doubts(self, beam: Beam) -> list[str]:
         """What a user should compare before this beam's angles and sides are relied on."""
         found = []
+        if self.gantry_scale is None or self.collimator_scale is None or not self.told:
+            what = "how its machine counts angles" if self.told else "how its machine counts angles and names its sides"
+            found.append(
+                f"the archive does not say {what}, so they are taken as on the one that was measured; "
+                "compare a beam with the planning system"
+            )
         if any(_unlike(point.couch) for point in beam.control_points) and self.couch_scale is None:
             found.append(
                 "the archive does not say how its couch angle is counted, so it is taken to increase clockwise seen "
@@ -88,22 +95,24 @@ def head(machine: Optional[Machine], rows: Sequence[Optional[float]]) -> Head:
         The labels of its rows of leaves.
     """
     known = [row for row in rows if row is not None]
-    if machine is None:
-        if len(known) > 1 and known[0] < known[-1]:
-            raise Unsure(
-                "the archive does not describe its machine, whose leaves are counted upwards, so which way up "
-                "its head is cannot be known"
-            )
-        return Head(False)
-    scale, negated = machine.collimator_scale, machine.leaves_negated
+    scale, negated = (None, None) if machine is None else (machine.collimator_scale, machine.leaves_negated)
     by_scale = _same(scale.twelve_o_clock, 0.0) if scale is not None and scale.clockwise else None
     if by_scale is not None and negated is not None and by_scale == negated:
         raise Unsure(
             "its machine's collimator scale and its NegateLeafCoordinates contradict each other, so which way up "
             "its head is cannot be known"
         )
+    told = negated is not None or by_scale is not None
+    if not told and len(known) > 1 and known[0] < known[-1]:
+        raise Unsure(
+            "the archive does not describe its machine, whose leaves are counted upwards, so which way up "
+            "its head is cannot be known"
+        )
     turned = not negated if negated is not None else bool(by_scale)
-    return Head(turned, machine.gantry_scale, scale, machine.couch_scale)
+    told = told or len(known) > 1
+    if machine is None:
+        return Head(turned, told=told)
+    return Head(turned, machine.gantry_scale, scale, machine.couch_scale, told)
 
 
 def machine_of(beam: Beam, machines: Sequence[Machine]) -> Optional[Machine]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from functools import lru_cache
 from typing import Optional
 
 from .records import (
@@ -194,6 +195,7 @@ def _rows(positions: Block) -> tuple[Optional[float], ...]:
     return tuple(_row(each.text("String") or "") for each in positions.members("RowLabelList"))
 
 
+@lru_cache(maxsize=1024)  # the same labels stand at every control point
 def _row(label: str) -> Optional[float]:
     found = _ROW.search(label)
     return number(found[1]) if found else None

@@ -129,9 +129,12 @@ def arc(angles: Sequence[float], weights: Sequence[Optional[float]]) -> tuple[Co
     )
 
 
-def trial(*beams: Beam, prescriptions: Sequence[Prescription] = (PRESCRIPTION,), **changes: Any) -> Trial:
-    """A trial of these beams."""
-    return replace(Trial(0, "Trial_1", GRID, tuple(prescriptions), beams or (field(),)), **changes)
+def trial(*beams: Beam, prescriptions: Optional[Sequence[Prescription]] = None, **changes: Any) -> Trial:
+    """A trial of these beams; its prescription asks for what they give where no other is said."""
+    given = beams or (field(),)
+    doses = [beam.monitor_units.prescription_dose or 0.0 for beam in given if beam.monitor_units is not None]
+    asked = prescriptions if prescriptions is not None else (replace(PRESCRIPTION, dose=sum(doses) or 220.0),)
+    return replace(Trial(0, "Trial_1", GRID, tuple(asked), given), **changes)
 
 
 def grid_dose(number: int = 0, grid: Grid = GRID) -> Array:

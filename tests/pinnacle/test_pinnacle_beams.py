@@ -31,6 +31,12 @@ COUCH = (
 )
 
 
+ANGLES_UNTOLD = (
+    "the archive does not say how its machine counts angles, so they are taken as on the one that was measured; "
+    "compare a beam with the planning system"
+)
+
+
 NO_AXIS = "the archive does not say how far its machine's source is from its axis, so SourceAxisDistance is left out"
 
 
@@ -123,7 +129,7 @@ def test_an_arc_keeps_each_control_point_s_own_leaves_angle_and_weight(
         ((350.0, 20.0, 50.0), None, "CW", False),
         ((20.0, 350.0, 320.0), False, "CC", False),
         ((20.0, 350.0, 320.0), True, "CC", True),
-        ((181.0, 179.0), True, "CC", True),
+        ((10.0, 350.0), False, "CC", False),
         ((181.0, 0.0, 179.0), True, "CW", False),
         ((179.0, 0.0, 181.0), False, "CC", False),
     ],
@@ -140,6 +146,32 @@ def test_which_way_the_gantry_turns(
         "written; compare it with the planning system"
     )
     assert said == ([other] if doubt else [])
+
+
+@pytest.mark.parametrize(("angles", "clockwise", "way"), [((181.0, 179.0), True, "CW"), ((179.0, 181.0), False, "CC")])
+def test_an_arc_of_two_control_points_can_go_the_long_way(
+    tmp_path: Path, angles: Sequence[float], clockwise: bool, way: str
+) -> None:
+    """Nearly a full turn is not one of two degrees the other way."""
+    beam = sure(0, *arc(angles, (0.0, 1.0)), beam_type="Dynamic Arc", gantry_clockwise=clockwise)
+    item, said = one(tmp_path, beam)
+    assert item.ControlPointSequence[0].GantryRotationDirection == way
+    assert said == [
+        "its two angles are 2 degrees apart, but GantryIsCCW says that its gantry turns the other way, by 358, which "
+        "is written; compare it with the planning system"
+    ]
+
+
+def test_a_full_turn_in_many_control_points(tmp_path: Path) -> None:
+    """It begins and ends at the same angle, and every step says which way it goes."""
+    angles = [(180.0 + 10 * number) % 360.0 for number in range(37)]
+    beam = sure(0, *arc(angles, [0.0, *([1 / 36] * 36)]), beam_type="Dynamic Arc", gantry_clockwise=True)
+    item, said = one(tmp_path, beam)
+    assert [float(point.GantryAngle) for point in item.ControlPointSequence] == angles
+    assert {point.GantryRotationDirection for point in item.ControlPointSequence[:-1]} == {"CW"}
+    sums = cumulative(item)
+    assert (sums[0], sums[-1], sums) == (0, 1, sorted(sums))
+    assert said == []
 
 
 def test_weights_that_do_not_add_up_to_one_are_parts_of_their_sum(tmp_path: Path) -> None:
@@ -188,11 +220,11 @@ def test_weights_that_do_not_add_up_to_one_are_parts_of_their_sum(tmp_path: Path
             "the weights of its control points are missing or below zero",
         ),
         (
-            sure(0, *arc((79, 89), (0.0, -0.5)), beam_type="Dynamic Arc"),
+            sure(0, *arc((79, 89), (0.0, -0.5)), beam_type="Dynamic Arc", gantry_clockwise=True),
             "the weights of its control points are missing or below zero",
         ),
         (
-            sure(0, *arc((79, 89), (0.0, 0.0)), beam_type="Dynamic Arc"),
+            sure(0, *arc((79, 89), (0.0, 0.0)), beam_type="Dynamic Arc", gantry_clockwise=True),
             "the weights of its control points are missing or below zero",
         ),
         (
@@ -202,6 +234,22 @@ def test_weights_that_do_not_add_up_to_one_are_parts_of_their_sum(tmp_path: Path
         (
             sure(0, *arc((181, 0, 179), (0.0, 0.5, 0.5)), beam_type="Dynamic Arc"),
             "nothing says which way its gantry turns",
+        ),
+        (
+            sure(0, *arc((10, 350), (0.0, 1.0)), beam_type="Dynamic Arc"),
+            "nothing says which way its gantry turns",
+        ),
+        (
+            sure(0, *arc((0, 100, 90), (0.0, 0.5, 0.5)), beam_type="Dynamic Arc", gantry_clockwise=True),
+            "its control points contradict the way that GantryIsCCW says its gantry turns",
+        ),
+        (
+            sure(0, *arc((180, 180), (0.0, 1.0)), beam_type="Conformal Arc", gantry_clockwise=True),
+            "it is an arc, but its control points do not say how far its gantry turns",
+        ),
+        (
+            sure(0, *arc((0, 360), (0.0, 1.0)), beam_type="Dynamic Arc", gantry_clockwise=True),
+            "it is an arc, but its control points do not say how far its gantry turns",
         ),
         (sure(source_surface_distance=1e9), "one of its lengths is none that a treatment has"),
         (
@@ -221,6 +269,40 @@ def test_weights_that_do_not_add_up_to_one_are_parts_of_their_sum(tmp_path: Path
 def test_a_beam_that_cannot_be_written_as_it_is_leaves_the_plan_out(tmp_path: Path, beam: Beam, reason: str) -> None:
     """A plan with a beam missing, or with a guess in it, would look like a plan."""
     assert refused(tmp_path, beam) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "energy", "unflattened"),
+    [("6X", 6, False), ("10X FFF", 10, True), ("6FFF", 6, True), ("12MeV", 12, False), ("Co60", None, False)],
+)
+def test_the_energy_of_a_beam(tmp_path: Path, name: str, energy: Optional[int], unflattened: bool) -> None:
+    """A beam without a flattening filter is not passed as one with it, and what is not known is reported."""
+    item, said = one(tmp_path, sure(energy=name))
+    assert item.ControlPointSequence[0].get("NominalBeamEnergy") == energy
+    fluence = [(each.FluenceMode, each.FluenceModeID) for each in item.get("PrimaryFluenceModeSequence", ())]
+    assert fluence == ([("NON_STANDARD", "FFF")] if unflattened else [])
+    reason = "neither its machine nor the name of its energy says how high that is, so NominalBeamEnergy is left out"
+    assert said == ([] if energy else [reason])
+
+
+@pytest.mark.parametrize("value", [0.0, -6.0, math.inf, 1e300])
+def test_an_energy_that_no_machine_has_is_not_written(tmp_path: Path, value: float) -> None:
+    """The number in its name is."""
+    machine = replace(MACHINE, energies=(replace(MACHINE.energies[0], value=value),))
+    item, _ = one(tmp_path, sure(), machines=(machine,))
+    assert item.ControlPointSequence[0].NominalBeamEnergy == 6
+
+
+def test_a_dose_rate_that_changes_is_not_written_as_one(tmp_path: Path) -> None:
+    """Without one at each control point, DICOM would take the first for all."""
+    points = arc((10, 20, 30), (0.0, 0.5, 0.5))
+    rates = [replace(point, dose_rate=rate) for point, rate in zip(points, (100.0, 400.0, 600.0))]
+    item, said = one(tmp_path, sure(0, *rates, beam_type="Dynamic Arc"))
+    assert "DoseRateSet" not in item.ControlPointSequence[0]
+    assert said == ["its dose rate is not the same at all its control points, so DoseRateSet is left out"]
+    same = [replace(point, dose_rate=400.0) for point in points]
+    item, said = one(tmp_path, sure(0, *same, beam_type="Dynamic Arc"))
+    assert (item.ControlPointSequence[0].DoseRateSet, said) == (400, [])
 
 
 def test_electrons_with_their_applicator(tmp_path: Path) -> None:
@@ -258,7 +340,7 @@ def test_a_machine_that_is_not_in_the_archive(tmp_path: Path) -> None:
     """Its name is kept, what only it would say is left out and reported."""
     item, said = one(tmp_path, sure(), machines=())
     labels = "its machine's leaves are not described, so their boundaries are worked out from the labels of its rows"
-    assert said == [COUCH, labels, NO_AXIS]
+    assert said == [ANGLES_UNTOLD, COUCH, labels, NO_AXIS]
     assert (item.TreatmentMachineName, item.get("SourceAxisDistance")) == ("Linac", None)
     assert item.ControlPointSequence[0].NominalBeamEnergy == 6
     boundaries = [float(value) for value in item.BeamLimitingDeviceSequence[2].LeafPositionBoundaries]

@@ -9,7 +9,7 @@ from typing import Any, Optional
 import pytest
 from pinnacle_fields import JAWS, LEAVES, MACHINE, POINT, ROWS, field
 
-from qa_fetch.pinnacle.leaves import Leaves, devices, of_beam, positions
+from qa_fetch.pinnacle.leaves import Leaves, cross, devices, of_beam, positions
 from qa_fetch.pinnacle.records import Leaf, Machine, Scale
 from qa_fetch.pinnacle.scales import Head, Unsure, head
 
@@ -212,21 +212,62 @@ def test_a_machine_that_contradicts_itself_is_refused(negated: bool, twelve: flo
 
 
 def test_a_machine_that_the_archive_does_not_describe() -> None:
-    """It is taken for one like the measured; an angle whose sign matters is reported."""
+    """It is taken for one like the measured, and that is reported; the couch's sign where it matters."""
     way = head(None, ROWS)
     assert way == Head(False)
     assert [way.gantry(79), way.collimator(10), way.couch(355)] == [79, 10, 5]
+    untold = (
+        "the archive does not say how its machine counts angles, so they are taken as on the one that was measured; "
+        "compare a beam with the planning system"
+    )
     assert way.doubts(field()) == [
+        untold,
         "the archive does not say how its couch angle is counted, so it is taken to increase clockwise seen from "
-        "above, against IEC 61217; compare it with the planning system"
+        "above, against IEC 61217; compare it with the planning system",
     ]
-    assert way.doubts(field(0, replace(POINT, couch=0.0))) == []
+    straight = field(0, replace(POINT, couch=0.0))
+    assert way.doubts(straight) == [untold]
+    assert head(None, ()).doubts(straight) == [
+        "the archive does not say how its machine counts angles and names its sides, so they are taken as on the one "
+        "that was measured; compare a beam with the planning system"
+    ]
+
+
+STUB = replace(
+    MACHINE, leaves=(), leaves_negated=None, gantry_scale=None, collimator_scale=None, couch_scale=None
+)  # a version of a machine of which an archive keeps the energies alone
+
+
+@pytest.mark.parametrize("machine", [None, STUB])
+def test_a_head_that_nothing_describes_is_not_guessed_at_where_its_rows_are_counted_upwards(
+    machine: Optional[Machine],
+) -> None:
+    """A machine that is described without its scales says no more than none."""
+    assert head(machine, ROWS).turned is False
+    assert head(machine, ROWS).doubts(field()) == head(None, ROWS).doubts(field())
     with pytest.raises(Unsure) as caught:
-        head(None, tuple(sorted(ROWS)))
+        head(machine, tuple(sorted(ROWS)))
     assert str(caught.value) == (
         "the archive does not describe its machine, whose leaves are counted upwards, so which way up its head is "
         "cannot be known"
     )
+
+
+@pytest.mark.parametrize(
+    ("point", "crosses"),
+    [
+        (POINT, False),
+        (replace(POINT, jaws=replace(JAWS, left=-4.99)), False),  # a slit beside the axis
+        (replace(POINT, jaws=replace(JAWS, left=-5.1)), True),
+        (replace(POINT, jaws=replace(JAWS, bottom=-6.1)), True),
+        (replace(POINT, leaves=array("d", [-1.0, 0.9, *LEAVES[2:]])), True),
+        (replace(POINT, leaves=array("d", [-1.0, 0.99, *LEAVES[2:]])), False),  # rounding of closed leaves
+    ],
+)
+def test_jaws_and_leaves_that_lie_beyond_those_on_the_other_side(point: Any, crosses: bool) -> None:
+    """None can, so they are damaged or counted in another way."""
+    leaves, _ = leaves_of(MACHINE)
+    assert cross(point, leaves) is crosses
 
 
 def test_positions_have_no_more_digits_than_an_element_holds() -> None:

@@ -92,6 +92,29 @@ def test_electrons_differ_by_the_percent_of_the_prescription(tmp_path: Path) -> 
     assert "(of electrons they differ by the prescription's percent)" in str(found.reason)
 
 
+@pytest.mark.parametrize(("percent", "used"), [(90.0, False), (None, False), (100.0, True)])
+@pytest.mark.parametrize("way", ["formula", "grid"])
+def test_one_way_alone_does_not_hold_for_electrons(
+    tmp_path: Path, way: str, percent: Optional[float], used: bool
+) -> None:
+    """Which of the two would differ is not known, so the user chooses; at 100 percent they do not."""
+    beam = field(modality="Electrons", energy="9E", monitor_units=agreeing())
+    given = trial(beam, prescriptions=(replace(PRESCRIPTION, dose=110.0 * (percent or 100) / 100, percent=percent),))
+    of = work(tmp_path, given, **({"machines": ()} if way == "grid" else {"points": ()}))
+    found = only(of, given)
+    assert (found.used is not None) is used
+    other, why = ("formula", "the archive does not describe its machine")
+    if way == "formula":
+        other, why = ("grid", "its prescription point is not in the archive")
+    if not used:
+        assert of.notes.warnings == []
+        assert found.reason == (
+            f"by {way} they are {110 / dose_at():.2f} MU, but of electrons the two ways differ by the prescription's "
+            f"percent, and there are none by {other} ({why}); use them all the same with mu={way} (--mu {way})"
+        )
+    assert only(of, given, way).used == pytest.approx(110 / dose_at(), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("beam", "machines", "points", "dose", "why"),
     [
@@ -172,6 +195,33 @@ def test_the_tray_divides_and_the_grid_confirms_it(tmp_path: Path) -> None:
     assert (found.sure, found.used) == (True, pytest.approx(110 / dose_at()))
 
 
+@pytest.mark.parametrize(
+    ("factor", "by_formula"), [(0.952, 110 / dose_at() / 0.952), (None, None), (0.0, None), (math.nan, None)]
+)
+def test_a_tray_divides_where_only_its_beam_tells_its_factor(
+    tmp_path: Path, factor: Optional[float], by_formula: Optional[float]
+) -> None:
+    """Without TotalTransmissionFraction a tray is not taken for none."""
+    info = agreeing(total_transmission_fraction=None)
+    given = trial(field(tray="T1", tray_factor=factor, monitor_units=info))
+    assert only(work(tmp_path, given, points=()), given).formula == pytest.approx(by_formula)
+    without = trial(field(tray_factor=factor, monitor_units=info))
+    assert only(work(tmp_path, without, points=()), without).formula == pytest.approx(110 / dose_at())
+
+
+def test_a_tray_that_the_formula_leaves_out_is_not_relied_on_alone(tmp_path: Path) -> None:
+    """Where the grid agrees, it is the formula that is right."""
+    given = trial(field(tray="T1", tray_factor=0.952, monitor_units=agreeing()))
+    assert only(work(tmp_path, given), given).sure
+    found = only(work(tmp_path, given, points=()), given)
+    assert found.used is None
+    assert found.reason == (
+        f"by formula they are {110 / dose_at():.2f} MU, but TotalTransmissionFraction (1) is not that of its tray "
+        "(0.952), and there are none by grid (its prescription point is not in the archive); use them all the same "
+        "with mu=formula (--mu formula)"
+    )
+
+
 def test_with_a_wedge_the_formula_alone_is_not_relied_on(tmp_path: Path) -> None:
     """The output factor that Pinnacle keeps is that of the open field."""
     given = trial(field(0, wedged()))
@@ -179,7 +229,7 @@ def test_with_a_wedge_the_formula_alone_is_not_relied_on(tmp_path: Path) -> None
     assert found.used is None
     assert found.reason == (
         f"by formula they are {FORMULA:.2f} MU, but that does not hold with a wedge, and there are none by grid "
-        "(its prescription point is not in the archive)"
+        "(its prescription point is not in the archive); use them all the same with mu=formula (--mu formula)"
     )
     assert only(work(tmp_path, given, points=()), given, "formula").used == pytest.approx(FORMULA)
 
@@ -192,7 +242,10 @@ def test_monitor_units_that_pinnacle_calls_out_of_date(tmp_path: Path) -> None:
     stale = "Pinnacle has marked them as out of date (MonitorUnitsValid = 0)"
     assert [left.reason for left in of.notes.warnings] == [f"{stale}; compare them with it"]
     found = only(work(tmp_path, given, machines=()), given)
-    why = "and there are none by formula (the archive does not describe its machine)"
+    why = (
+        "and there are none by formula (the archive does not describe its machine); "
+        "use them all the same with mu=grid (--mu grid)"
+    )
     assert (found.used, found.reason) == (None, f"{stale}, {why}")
 
 
@@ -247,6 +300,30 @@ def test_beams_whose_doses_are_those_of_all_fractions(tmp_path: Path) -> None:
     assert found.reason == "the doses of its prescription's beams add up to that of all fractions, not of one"
 
 
+def test_beams_that_give_all_fractions_at_once_are_found_without_a_percent(tmp_path: Path) -> None:
+    """The prescription is to 80 percent, which is not told; so they seem to give a quarter more."""
+    asked = replace(PRESCRIPTION, dose=200.0, percent=None)
+    given = trial(field(monitor_units=agreeing(prescription_dose=200 * 12 / 0.8)), prescriptions=(asked,))
+    assert only(work(tmp_path, given), given).used is None
+
+
+@pytest.mark.parametrize(("dose", "percent", "same"), [(110.0, 100.0, True), (99.0, 90.0, True), (99.0, 100.0, False)])
+@pytest.mark.parametrize("period", ["Per Fraction", "Overall"])
+def test_beams_that_do_not_give_what_their_prescription_asks_for(
+    tmp_path: Path, dose: float, percent: float, same: bool, period: str
+) -> None:
+    """The plan says the one, its dose the other: somebody should look."""
+    asked = replace(PRESCRIPTION, dose=dose * (12 if period == "Overall" else 1), percent=percent, period=period)
+    given = trial(field(monitor_units=agreeing()), prescriptions=(asked,))
+    of = work(tmp_path, given)
+    assert only(of, given).sure
+    reason = (
+        "its beams give 110.0 cGy in a fraction by their own PrescriptionDose, it asks for 99.0 cGy; "
+        "compare them with the planning system"
+    )
+    assert of.notes.warnings == ([] if same else [Left("prescription 0 of plan 0, trial 0", reason)])
+
+
 def test_the_sum_that_the_prescription_asked_for_is_compared(tmp_path: Path) -> None:
     """Both beams of the real patient add up to it; where they do not, somebody should look."""
     wanted = 2 * 110 / dose_at()
@@ -266,7 +343,7 @@ def test_the_sum_that_the_prescription_asked_for_is_compared(tmp_path: Path) -> 
 def test_the_prescription_of_a_beam_is_never_another_one() -> None:
     """Old versions have one prescription that beams do not name."""
     other = replace(PRESCRIPTION, name="Boost")
-    assert prescription_of(field(prescription=None), trial()) == PRESCRIPTION
+    assert prescription_of(field(prescription=None), trial(prescriptions=(PRESCRIPTION,))) == PRESCRIPTION
     assert prescription_of(field(prescription=None), trial(prescriptions=(PRESCRIPTION, other))) is None
     assert prescription_of(field(prescription="None such"), trial()) is None
     assert prescription_of(field(), trial(prescriptions=(PRESCRIPTION, PRESCRIPTION))) is None

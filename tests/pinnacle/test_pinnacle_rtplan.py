@@ -73,6 +73,26 @@ def test_a_label_that_is_too_long_or_not_the_only_one_ends_in_numbers(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("written", "date", "time"),
+    [
+        ("2020-13-45 10:11:12", "", ""),
+        ("0000-00-00 00:00:00", "", ""),
+        ("2020-01-02 25:61:61", "20200102", ""),
+        ("8/20/2002", "20020820", ""),
+        ("yesterday", "", ""),
+    ],
+)
+def test_a_date_that_no_calendar_has_is_left_empty(tmp_path: Path, written: str, date: str, time: str) -> None:
+    """RTPlanDate may be empty, but not what DICOM does not allow."""
+    given = trial(sure())
+    of = work(tmp_path, given)
+    assert of.plan is not None
+    of = replace(of, plan=replace(of.plan, entry=replace(of.plan.entry, written=written)))
+    data = made(of, given)
+    assert (data.RTPlanDate, data.RTPlanTime) == (date, time)
+
+
+@pytest.mark.parametrize(
     ("changes", "images", "reason"),
     [
         ({"beams": ()}, {}, "the trial has no beams"),
@@ -96,7 +116,7 @@ def test_a_trial_that_cannot_be_placed_or_is_not_whole_has_no_plan(
 
 def test_a_fraction_group_for_each_prescription(tmp_path: Path) -> None:
     """With its own number of fractions, beams, doses and monitor units."""
-    boost = replace(PRESCRIPTION, name="Boost", dose=900.0, fractions=3, period="Overall")
+    boost = replace(PRESCRIPTION, name="Boost", dose=330.0, fractions=3, period="Overall")
     given = trial(sure(0, prescription="Boost"), sure(1), sure(2), prescriptions=(PRESCRIPTION, boost))
     of = work(tmp_path, given)
     data = made(of, given)
@@ -112,13 +132,14 @@ def test_a_fraction_group_for_each_prescription(tmp_path: Path) -> None:
             assert float(beam.BeamMeterset) == pytest.approx(units[beam.ReferencedBeamNumber - 1].used)
             assert float(beam.BeamDose) == 1.1
     doses = [(each.DoseReferenceDescription, float(each.TargetPrescriptionDose)) for each in data.DoseReferenceSequence]
-    assert doses == [("Presc", 26.4), ("Boost", 9.0)]
+    assert doses == [("Presc", 26.4), ("Boost", 3.3)]
     assert of.notes.warnings == []
 
 
 def test_a_beam_of_no_prescription_is_in_a_group_without_fractions(tmp_path: Path) -> None:
     """It is not counted to another one's."""
-    given = trial(sure(0), sure(1, prescription="None such"))
+    asked = replace(PRESCRIPTION, dose=110.0)
+    given = trial(sure(0), sure(1, prescription="None such"), prescriptions=(asked,))
     of = work(tmp_path, given)
     data = made(of, given)
     first, second = data.FractionGroupSequence
@@ -175,6 +196,8 @@ def test_dciodvfy_finds_no_error_in_any_sort_of_beam(tmp_path: Path, described: 
         sure(5, drawn, use_mlc=False),
         sure(6, modality="Electrons", energy="9E", applicator="10x10", use_mlc=False),
         sure(7, wedged("Special", "Sideways")),
+        sure(8, energy="6X FFF"),
+        sure(9, *arc((181.0, 179.0), (0, 1)), beam_type="Dynamic Arc", gantry_clockwise=True, energy="Co"),
     )
     given = trial(*beams)
     of = work(tmp_path, given, **({} if described else {"machines": (), "points": ()}))
