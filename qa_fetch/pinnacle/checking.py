@@ -12,13 +12,15 @@ from typing import Any, NamedTuple, Optional
 
 from .. import part10
 from .making import Encoded, ImageSeries, Left
-from .within import CLOSE, Wrong, readable, refuse_contours, refuse_dose
+from .objects import bare_name
+from .within import CLOSE, Wrong, readable, refuse_contours, refuse_dose, refuse_isocentres
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 
 _IDENTITY = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex")
+_NAMED = ("PatientID", "PatientName")  # the same in all; of the others, what is not known contradicts nothing
 
 
 class _Reference(NamedTuple):
@@ -128,6 +130,7 @@ class Checks:
             refuse_contours(header, encoded.data, series)
         elif encoded.sop_class == RTPLAN:
             _refuse_plan(header)
+            refuse_isocentres(header, series)
         elif encoded.sop_class == RTDOSE:
             refuse_dose(header, encoded, series)
         return list(_references(header))
@@ -145,9 +148,10 @@ class Checks:
             raise Wrong("its file header names another object")
         if encoded.sop_instance in self._passed:
             raise Wrong("another object of the patient has its UID")
-        self._identity = self._identity or named
-        if named != self._identity:
+        known = self._identity or named
+        if any(one != other and (key in _NAMED or (one and other)) for key, one, other in zip(_IDENTITY, known, named)):
             raise Wrong("it does not name the patient as the other objects do")
+        self._identity = tuple(one or other for one, other in zip(known, named))
         return header
 
     def _take(self, encoded: Encoded) -> None:
@@ -205,7 +209,8 @@ def _left(encoded: Encoded, reason: str) -> Left:
 
 
 def _identity(header: Any) -> tuple[str, ...]:
-    return tuple(str(header.get(keyword) or "") for keyword in _IDENTITY)
+    number, name, birth, sex = (str(header.get(keyword) or "") for keyword in _IDENTITY)
+    return number, bare_name(name), birth, sex
 
 
 def _refuse_other_study(header: Any, series: ImageSeries) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Optional, Union
 
-from ..errors import Ambiguous, NotFound, QAFetchError
+from ..errors import Ambiguous, BadArchive, NotFound, QAFetchError
 from . import reading
+from .objects import plain
 from .records import Patient, PlanEntry
 from .sources import Source
+from .uids import Uids
 
 Name = Union[str, int, None]  # a plan or a trial by its name or its number
 
@@ -30,11 +33,19 @@ class Chosen:
     patient: Patient
     plans: tuple[ChosenPlan, ...]
     whole: bool
+    twin: bool = False  # whether another folder of the archive is the same patient, as far as UIDs go
 
 
 def everybody(source: Source) -> list[Patient]:
-    """The patients of an archive; NotFound where it is none of Pinnacle's."""
+    """The patients of an archive; NotFound where it is none of Pinnacle's, BadArchive where that is not seen."""
     found = reading.patients(source)
+    if not found and source.stop is not None:
+        raise BadArchive(
+            f"no patient of Pinnacle can be read in {source.name}: {source.stop}. "
+            "Fetch it again from where it was kept."
+        )
+    if not found and any(name.lower().endswith((".tar", ".tar.gz", ".tgz")) for name in source.names()):
+        raise NotFound(f"{source.name} holds archives, but no patient of its own. Name one of them.")
     if not found:
         raise NotFound(
             f"{source.name} holds no patient of Pinnacle: no folder in it has a file called Patient. Name another one."
@@ -58,7 +69,10 @@ def choose(
     """
     named = patients if patient is None else _called(source, patients, patient)
     whole = plan is None and trial is None
-    chosen = [Chosen(each, tuple(_plans(source, each, plan, trial)), whole) for each in named]
+    same = Counter(Uids(each).patient for each in patients)
+    chosen = [
+        Chosen(each, tuple(_plans(source, each, plan, trial)), whole, same[Uids(each).patient] > 1) for each in named
+    ]
     if whole:
         return chosen
     chosen = [each for each in chosen if each.plans]
@@ -134,7 +148,7 @@ def _number(wanted: Union[str, int]) -> Optional[int]:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return ", ".join(map(plain, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _look(source: Source) -> str:

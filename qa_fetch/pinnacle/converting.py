@@ -47,6 +47,9 @@ class Conversion:
         self._damages: dict[Damage, None] = dict.fromkeys(chosen.patient.damages)
         self._checks = Checks()
         self._image_sets: dict[int, ImageSet] = {}
+        self._images: dict[str, Written] = {}  # by SOP Instance UID
+        self._unwritten: set[int] = set()  # image sets whose images could not be made
+        self._clashing: dict[int, str] = {}  # image sets whose images have the UIDs of others, and what to say then
 
     @property
     def skipped(self) -> tuple[Left, ...]:
@@ -68,6 +71,9 @@ class Conversion:
 
     def all(self) -> None:
         """Convert everything that is asked for."""
+        if self._chosen.twin:
+            reason = "another folder of the archive is the same patient, and objects of both have the same UIDs"
+            self._notes.warn("all objects of the patient", f"{reason}; keep one of the two")
         for number in self._numbers():
             self._isolated(f"image set {number}", self._series, number)
         for each in self._chosen.plans:
@@ -98,15 +104,32 @@ class Conversion:
         begun = len(self.written)
         try:
             for encoded in made:
+                if self._is_there(number, encoded):
+                    continue
                 left = self._checks.image(series, encoded)
                 if left is not None:
                     raise BadArchive(f"{left.what}: {left.reason}")
                 self._keep(encoded, image_set=number)
         except QAFetchError:
+            self._unwritten.add(number)
             for each in self.written[begun:]:
                 each.path.unlink()
             del self.written[begun:]
             raise
+        self._images.update((each.sop_instance, each) for each in self.written[begun:])
+
+    def _is_there(self, number: int, encoded: Encoded) -> bool:
+        """Whether an image is written already, as another image set's; BadArchive where that one has other content."""
+        twin = self._images.get(encoded.sop_instance)
+        if twin is None:
+            return False
+        if twin.path.read_bytes() == encoded.data:
+            return True
+        self._clashing[number] = (
+            f"images of image set {number} have the UIDs of those of image set {twin.image_set}, but not their "
+            "content; find out in the planning system which are right"
+        )
+        raise BadArchive(self._clashing[number])
 
     def _others(self) -> None:
         """Write what else of DICOM the archive keeps."""
@@ -152,8 +175,12 @@ class Conversion:
         """A plan with the images that it was made on."""
         if plan.entry.image_set is None:
             raise NotFound("the archive does not say on which images it was made; export it from the planning system")
+        if plan.entry.image_set in self._clashing:
+            raise BadArchive(self._clashing[plan.entry.image_set])
         work = self._work(plan.entry.image_set, plan)
         series, _ = images.series(work)
+        if plan.entry.image_set in self._unwritten:
+            series = images.unseen(work, series)
         if series.doubt is not None:
             raise BadArchive(series.doubt)
         return work, series

@@ -15,7 +15,7 @@ from . import passing
 from .geometry import FIRST_WITHOUT_SHIFT, NO_SHIFT, POSITIONS, orientation, origin, shift, to_dicom
 from .making import Encoded, ImageReference, ImageSeries, Notes, Work
 from .objects import CT_IMAGE, LONG, MR_IMAGE, SHORT, base, decimal, encoded, fitted, moment, warn_once
-from .placing import ADVICE, contradiction, lowest, placed, plans_position, replaceable
+from .placing import ADVICE, among_pixels, contradiction, lowest, placed, plans_position, replaceable
 from .reading import version_in
 from .records import ImageSet, ImageSetEntry, Slice, Triple
 from .uids import Uids, valid
@@ -52,15 +52,16 @@ def series(work: Work) -> tuple[ImageSeries, Iterator[Encoded]]:
         _note_damages(work, kept, image_set, work.notes.skip)
         return placed(work, image_set, kept, what), passing.through(work, kept.images, what)
     _note_damages(work, kept, image_set, work.notes.skip if problem else work.notes.warn)
-    stack = _Stack.of(work, image_set, placed(work, image_set, kept, what) if kept.images else None)
+    beside = placed(work, image_set, kept, what) if kept.images else None
+    stack = _Stack.of(work, image_set, beside, made=problem is None)
     if problem:
         work.notes.skip(what, problem)
-        return _unseen(work, stack.series), iter(())
+        return unseen(work, stack.series), iter(())
     if kept.images:
         count = f"{kept.missing} of {kept.missing + len(kept.images)} DICOM files"
         work.notes.warn(what, f"{count} are missing, so all its images are made from ImageSet_{image_set.number}.img")
     _note_start(work, image_set, stack.slices[0], what)
-    if not kept.images and _moved_once(work):
+    if not kept.images and image_set.start_dicom is None and _moved_once(work):
         work.notes.warn(
             what,
             "before version 9, DICOM images lay elsewhere than Pinnacle's own, and these are made from the latter; "
@@ -91,7 +92,7 @@ def _moved_once(work: Work) -> bool:
     return work.plan is not None and (work.plan.version is None or work.plan.version < FIRST_WITHOUT_SHIFT)
 
 
-def _unseen(work: Work, told: ImageSeries) -> ImageSeries:
+def unseen(work: Work, told: ImageSeries) -> ImageSeries:
     """A series of which no image is there: nobody can say by how much an old plan differs from it."""
     if told.doubt or not _moved_once(work):
         return told
@@ -150,10 +151,11 @@ class _Stack:
     series: ImageSeries
 
     @classmethod
-    def of(cls, work: Work, image_set: ImageSet, beside: Optional[ImageSeries]) -> _Stack:
+    def of(cls, work: Work, image_set: ImageSet, beside: Optional[ImageSeries], *, made: bool) -> _Stack:
         """The geometry of header and ImageInfo; BadArchive where they do not tell it.
 
-        Where DICOM files of some of the images are there (``beside``), all images lie where those do.
+        Where DICOM files of some of the images are there (``beside``), all images lie where those do. Images that are
+        not ``made``, but only referred to, are the originals.
         """
         name = f"ImageSet_{image_set.number}"
         start, pixel, dimension = origin(image_set), image_set.pixel, image_set.dimension
@@ -177,17 +179,18 @@ class _Stack:
             )
         columns, rows, _ = dimension
         top = start[1] + (rows - 1) * pixel[1]
-        told = _told(work, image_set, position)
+        own = beside is not None or not made or not _lie_elsewhere(work, image_set)
+        told = _told(work, image_set, position, own=own)
         moved = NO_SHIFT
         if beside is not None:
             moved = shift(image_set, position, lowest(beside, pixel), start=start) or NO_SHIFT
             told = beside
         corners = to_dicom([(start[0], top, z) for z in heights], position, moved)
-        instances = _instances(work, image_set, slices, own=beside is not None or not _lie_elsewhere(work, image_set))
+        instances = _instances(work, image_set, slices, own=own)
         low, high = _edges(start, pixel, dimension, heights, position, moved)
         order = np.argsort(corners[:, 2])
-        made = _CLASSES.get(_modality(image_set) or "")
-        classes = [made or (each.class_uid if valid(each.class_uid) else None) for each in slices]
+        known = _CLASSES.get(_modality(image_set) or "")
+        classes = [known or (each.class_uid if valid(each.class_uid) else None) for each in slices]
         told = replace(
             told,
             images=tuple(
@@ -199,6 +202,8 @@ class _Stack:
             high=high,
             doubt=f"{differing}; {ADVICE}" if differing else told.doubt,
         )
+        if made and beside is None and told.doubt is None:
+            told = among_pixels(work, image_set, told)
         return cls(work, image_set, slices, instances, corners, told)
 
     def images(self, what: str) -> Iterator[Encoded]:
@@ -213,8 +218,7 @@ class _Stack:
             for index in range(len(self.slices)):
                 stored = file.read(columns * rows * 2)
                 if len(stored) != columns * rows * 2:
-                    self.work.notes.skip(what, f"its pixels end before slice {index + 1}; fetch the archive again")
-                    return
+                    raise BadArchive(f"{what}: its pixels end before slice {index + 1}. Fetch the archive again.")
                 self._fill(data, index)
                 data.PixelData = np.frombuffer(stored, ">i2").astype("<i2").tobytes() if big else stored
                 yield encoded(data)
@@ -296,18 +300,27 @@ def _edges(
 
 
 def _lie_elsewhere(work: Work, image_set: ImageSet) -> bool:
-    """Whether images made of an image set's pixels may lie elsewhere than the originals did.
+    """Whether images made of an image set's pixels may lie elsewhere than the originals did, which newer headers tell.
 
     Under the originals' UIDs an archive that holds those would show the plan up to half a metre beside them.
     """
     versions = [version_in(entry.version) for entry in work.patient.plans if entry.image_set == image_set.number]
-    return any(version is None or version < FIRST_WITHOUT_SHIFT for version in versions)
+    return image_set.start_dicom is None and any(
+        version is None or version < FIRST_WITHOUT_SHIFT for version in versions
+    )
 
 
-def _told(work: Work, image_set: ImageSet, position: str) -> ImageSeries:
-    """Study, series and frame: the archive's own UIDs where they are good, else made of what does not change."""
+def _told(work: Work, image_set: ImageSet, position: str, *, own: bool) -> ImageSeries:
+    """Study, series and frame: the archive's own UIDs where they are good, else made of what does not change.
+
+    Parameters
+    ----------
+    work, image_set, position
+        Of what, and how the patient lay.
+    own
+        Whether series and frame may have the archive's own UIDs.
+    """
     entry, uids, number = _entry(work, image_set), Uids(work.patient), image_set.number
-    own = not _lie_elsewhere(work, image_set)
     originals = image_set.slices if own else ()
     study = _common(each.study_uid for each in image_set.slices) or uids.uid("study", number)
     frame = _common(each.frame_uid for each in originals) or uids.uid("frame", number)

@@ -11,12 +11,12 @@ from .. import part10
 from ..errors import BadArchive
 from ..part10.encoding import Encoding
 from .making import Encoded, Notes
-from .objects import UNICODE, identifier, person
+from .objects import UNICODE, bare_name, identifier, person
 from .records import Patient
 from .sources import Source
 
 _LARGEST = 512 << 20  # bytes of one object; an image of one slice has half a megabyte
-_CHARACTER_SET, _NAME, _ID, _BIRTH = 0x00080005, 0x00100010, 0x00100020, 0x00100030
+_CHARACTER_SET, _NAME, _ID, _BIRTH, _SEX = 0x00080005, 0x00100010, 0x00100020, 0x00100030, 0x00100040
 _KEYWORDS: Final = {
     0x00080016: "class",
     0x00080018: "instance",
@@ -35,11 +35,13 @@ _KEYWORDS: Final = {
     _NAME: "name",
     _ID: "id",
     _BIRTH: "birth",
+    _SEX: "sex",
 }
 _PREAMBLE: Final = b"\0" * 128 + b"DICM"
 _ROWS, _COLUMNS = 0x00280010, 0x00280011
-_TAGS: Final = {"id": _ID, "name": _NAME, "birth": _BIRTH}
-_IDENTITY: Final = {"id": "PatientID", "name": "PatientName", "birth": "PatientBirthDate"}
+_TAGS: Final = {"id": _ID, "name": _NAME, "birth": _BIRTH, "sex": _SEX}
+_IDENTITY: Final = {"id": "PatientID", "name": "PatientName", "birth": "PatientBirthDate", "sex": "PatientSex"}
+_COMPARED: Final = ("id", "name", "birth")  # what tells patients apart
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ def look(source: Source, path: str) -> Kept:
 def differing(kept: Kept, patient: Patient, notes: Notes) -> tuple[str, ...]:
     """The keywords of the identity in which a file is not what the archive says of its patient."""
     ours = _ours(patient, notes)
-    theirs = {"id": kept.values["id"], "name": _bare(kept.values["name"]), "birth": kept.values["birth"]}
-    return tuple(keyword for key, keyword in _IDENTITY.items() if ours[key] and _bare(ours[key]) != theirs[key])
+    theirs = {**kept.values, "name": bare_name(kept.values["name"])}
+    return tuple(keyword for key, keyword in _IDENTITY.items() if ours[key] and bare_name(ours[key]) != theirs[key])
 
 
 def another(kept: Kept, patient: Patient, notes: Notes) -> bool:
@@ -94,7 +96,7 @@ def another(kept: Kept, patient: Patient, notes: Notes) -> bool:
     birth date have to speak for the patient, and neither against: what is not known does not speak.
     """
     ours, theirs = _ours(patient, notes), kept.values
-    known = {key for key in _IDENTITY if ours[key] and theirs[key]}
+    known = {key for key in _COMPARED if ours[key] and theirs[key]}
     agree = {key for key in known if _loose(key, ours[key]) == _loose(key, theirs[key])}
     if "id" in agree or not known:
         return False
@@ -175,19 +177,19 @@ def _codec(character_set: bytes) -> str:
 
 
 def _ours(patient: Patient, notes: Notes) -> dict[str, str]:
-    return {"id": identifier(patient, notes), "name": person(patient, notes), "birth": patient.birth_date or ""}
-
-
-def _bare(name: str) -> str:
-    """The alphabetic group of a name without what is empty at its end."""
-    return name.split("=")[0].rstrip("^ ")
+    return {
+        "id": identifier(patient, notes),
+        "name": person(patient, notes),
+        "birth": patient.birth_date or "",
+        "sex": patient.sex or "",
+    }
 
 
 def _loose(key: str, value: str) -> str:
     """A value for comparison where only its look may differ: the first two parts of a name, in small letters."""
     if key != "name":
         return value.casefold()
-    parts = [re.sub(r"[\W_]+", " ", part).strip() for part in _bare(value).casefold().split("^")]
+    parts = [re.sub(r"[\W_]+", " ", part).strip() for part in bare_name(value).casefold().split("^")]
     return "^".join(parts[:2])
 
 
@@ -197,7 +199,7 @@ def _corrected(data: memoryview, syntax: str, new: dict[int, str]) -> bytes:
     found = list(part10.elements(data, _plain(syntax)))
     declared = next((bytes(data[each.value : each.end]) for each in found if each.tag == _CHARACTER_SET), b"")
     codec = _codec_for("".join(new.values()), declared)
-    vrs = {_NAME: b"PN", _ID: b"LO", _BIRTH: b"DA"}
+    vrs = {_NAME: b"PN", _ID: b"LO", _BIRTH: b"DA", _SEX: b"CS"}
     made = {tag: encoding.element(tag, vrs[tag], text.encode(codec)) for tag, text in new.items()}
     if codec == "utf-8":
         made[_CHARACTER_SET] = encoding.element(_CHARACTER_SET, b"CS", UNICODE.encode())

@@ -91,6 +91,11 @@ def person(patient: Patient, notes: Notes) -> str:
     return fitted("^".join(parts).rstrip("^"), NAME, notes, "the patient's name")
 
 
+def bare_name(name: str) -> str:
+    """The alphabetic group of a PatientName without what is empty at its end."""
+    return name.split("=")[0].rstrip("^ ")
+
+
 def identifier(patient: Patient, notes: Notes) -> str:
     """The patient's number as PatientID; none rather than a part of one."""
     number = plain(patient.medical_record_number)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from ..errors import BadArchive, QAFetchError
 from .kept import Kept, another, begins, differing, look, taken
@@ -38,16 +39,9 @@ def found(source: Source, patient: Patient, image_set: ImageSet, notes: Notes) -
 
     They are those that it names by their UID or by their file; where it names too few, the largest series of images.
     """
-    result = Found()
-    files: dict[str, Kept] = {}
-    for path in image_set.dicom:
-        try:
-            kept = look(source, path)
-        except BadArchive:
-            (result.damaged if begins(source, path) else result.strange).append(path)
-            continue
-        files.setdefault(kept.sop_instance, kept)
-    images = [kept for kept in files.values() if kept.sop_class in _IMAGES and corners(kept)]
+    files, damaged, strange = _looked(source, image_set.dicom)
+    result = Found(damaged=[*damaged], strange=[*strange])
+    images = [kept for kept in files if kept.sop_class in _IMAGES and corners(kept)]
     expected = image_set.dimension[2] if image_set.dimension else len(image_set.slices)
     named = _named(image_set, images) if len(image_set.slices) >= expected else []
     chosen = named or _largest_series(images)
@@ -56,6 +50,28 @@ def found(source: Source, patient: Patient, image_set: ImageSet, notes: Notes) -
     result.missing = max(len(image_set.slices), expected) - len(chosen)
     result.mixed = any(len({kept.says(what) for kept in chosen}) > 1 for what in ("study", "series", "frame"))
     return result
+
+
+_Files = tuple[list[Kept], list[str], list[str]]  # DICOM files, those that are damaged, those that are none
+_LOOKED: WeakKeyDictionary[Source, dict[tuple[str, ...], _Files]] = WeakKeyDictionary()
+
+
+def _looked(source: Source, paths: tuple[str, ...]) -> _Files:
+    """What files are, each instance once; they are read once for all plans of an archive that is open."""
+    known = _LOOKED.setdefault(source, {})
+    if paths not in known:
+        files: dict[str, Kept] = {}
+        damaged: list[str] = []
+        strange: list[str] = []
+        for path in paths:
+            try:
+                kept = look(source, path)
+            except BadArchive:
+                (damaged if begins(source, path) else strange).append(path)
+                continue
+            files.setdefault(kept.sop_instance, kept)
+        known[paths] = [*files.values()], damaged, strange
+    return known[paths]
 
 
 def _named(image_set: ImageSet, images: Sequence[Kept]) -> list[Kept]:

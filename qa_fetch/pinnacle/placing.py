@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Optional
@@ -14,6 +15,7 @@ from .records import ImageSet
 
 ADVICE: Final = "look at it in the planning system, or export it from there"
 _CLOSE = 0.1  # mm: what lies nearer than this is in the same place
+_NO_VERSION = "the archive does not say with which version the plan was made, which decides where the images lie"
 
 
 def placed(work: Work, image_set: ImageSet, kept: passing.Found, what: str) -> ImageSeries:
@@ -49,8 +51,7 @@ def _shifted(work: Work, image_set: ImageSet, told: ImageSeries, first: Kept, wh
     if version is None:
         if old is not None and max(map(abs, old)) < _CLOSE:
             return told  # it makes no difference
-        reason = "the archive does not say with which version the plan was made, which decides where the images lie"
-        return replace(told, doubt=f"{reason}; {ADVICE}")
+        return replace(told, doubt=f"{_NO_VERSION}; {ADVICE}")
     if version < FIRST_WITHOUT_SHIFT:
         if old is None or not replaceable(image_set, [first]):
             reason = f"ImageSet_{image_set.number}.header does not describe the DICOM images"
@@ -64,6 +65,41 @@ def _shifted(work: Work, image_set: ImageSet, told: ImageSeries, first: Kept, wh
     if far > _CLOSE:
         work.notes.warn(what, f"header and DICOM images differ by {far:.2f} mm in where they lie; the images are right")
     return told
+
+
+def among_pixels(work: Work, image_set: ImageSet, told: ImageSeries) -> ImageSeries:
+    """A series made of pixels, and where a plan lies in it: as it would lie in the DICOM images.
+
+    Headers of newer versions say where those are. Without that the pixels lie where plans before version 9 have them,
+    which newer plans on the same images need not share.
+    """
+    if work.plan is None:
+        return told
+    version = work.plan.version
+    if image_set.start_dicom is None:
+        if version is None or version < FIRST_WITHOUT_SHIFT or not _older_plans(work, image_set):
+            return told
+        reason = (
+            f"plans of versions before and after 9 were made on image set {image_set.number}, and nothing in the "
+            "archive says how far their coordinates are apart"
+        )
+        return replace(told, doubt=f"{reason}; {ADVICE}")
+    assert image_set.pixel is not None  # else there was no series
+    old = shift(image_set, told.patient_position, lowest(told, image_set.pixel))
+    if (version is not None and version >= FIRST_WITHOUT_SHIFT) or (old is not None and max(map(abs, old)) < _CLOSE):
+        return told
+    if version is None:
+        return replace(told, doubt=f"{_NO_VERSION}; {ADVICE}")
+    if old is None:
+        reason = f"ImageSet_{image_set.number}.header does not say where a plan of a version before 9 lies"
+        return replace(told, doubt=f"{reason}; {ADVICE}")
+    return replace(told, shift=old)
+
+
+def _older_plans(work: Work, image_set: ImageSet) -> bool:
+    """Whether a plan on the image set is known to be of a version before 9."""
+    versions = (reading.version_in(each.version) for each in work.patient.plans if each.image_set == image_set.number)
+    return any(version is not None and version < FIRST_WITHOUT_SHIFT for version in versions)
 
 
 def lowest(told: ImageSeries, pixel: Sequence[float]) -> tuple[float, float]:
@@ -106,11 +142,17 @@ def contradiction(work: Work, image_set: ImageSet, position: str) -> Optional[st
 
 
 def _heights(image_set: ImageSet, told: ImageSeries, position: str) -> Optional[str]:
-    """Why the images' heights are not those of the image set's slices, where both are known."""
-    if len(image_set.slices) != len(told.images):
-        return None
+    """Why the images' heights are not among those of the image set's slices, or these not among them."""
     expected = sorted(each.position * 10 * POSITIONS[position][2] for each in image_set.slices)
-    furthest = max(abs(image.z - z) for image, z in zip(told.images, expected))
+    there = sorted(image.z for image in told.images)
+    few, many = sorted((expected, there), key=len)
+    furthest = max((_distance(z, many) for z in few), default=0.0)
     if furthest > _CLOSE:
         return f"images and image set differ by up to {furthest:.1f} mm in where their slices lie"
     return None
+
+
+def _distance(z: float, heights: Sequence[float]) -> float:
+    """How far the nearest of some heights is, which ascend."""
+    at = bisect_left(heights, z)
+    return min(abs(z - each) for each in heights[max(at - 1, 0) : at + 1])

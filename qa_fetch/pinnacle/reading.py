@@ -33,7 +33,7 @@ def patients(source: Source) -> list[Patient]:
             folder = name[: -len("/Patient")]
             files = _Files(source, folder)
             content = files.parsed("Patient") or Block()
-            inside = (path[len(folder) + 1 if folder else 0 :] for path in _below(names, folder))
+            inside = (path[len(folder) + 1 if folder else 0 :] for path in names_below(names, folder))
             found.append(entries.patient(content, folder, inside, files.damages))
     return found
 
@@ -57,7 +57,7 @@ def plan(source: Source, patient: Patient, entry: PlanEntry) -> Plan:
     """Everything that a plan's folder says."""
     files = _Files(source, patient.folder)
     below = f"Plan_{entry.number}"
-    if not _below(source.names(), entry.folder):
+    if not names_below(source.names(), entry.folder):
         files.damage(below, "the archive has no files of this plan")
         return Plan(entry, None, version_in(entry.version), (), (), (), (), tuple(files.damages))
     setup = files.parsed(f"{below}/plan.PatientSetup")
@@ -122,7 +122,7 @@ def image_set(source: Source, patient: Patient, number: int) -> ImageSet:
         kvp=head.text("KVP"),
         slices=_slices(info, files, f"{below}.ImageInfo") if info is not None else (),
         pixels=pixels if _exactly(source.names(), pixels) else None,
-        dicom=tuple(_below(source.names(), files.path(f"{below}.DICOM"))),
+        dicom=tuple(names_below(source.names(), files.path(f"{below}.DICOM"))),
         damages=tuple(files.damages),
     )
 
@@ -161,7 +161,8 @@ class _Files:
             self.damage(name, f"it is not read, because {refused}" if refused else "it is missing")
             return None
         except BadArchive:
-            self.damage(name, "it is too large or cannot be read")
+            refused = self.source.refused.get(self.path(name), "it is far too large")
+            self.damage(name, f"it is not read, because {refused}")
             return None
         if not whole:
             self.damage(name, "it is cut short in the archive")
@@ -183,7 +184,7 @@ class _Files:
         return parsed.content
 
 
-def _below(names: list[str], folder: str) -> list[str]:
+def names_below(names: list[str], folder: str) -> list[str]:
     """The paths below a folder, of all that are sorted."""
     if not folder:
         return names

@@ -46,8 +46,9 @@ class Workplace:
             while True:
                 self._root = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=self.output))
                 self._lock = FileLock(self._root / _LOCK)
-                if self._lock.try_acquire():  # else another process is just clearing it away
-                    return self
+                with contextlib.suppress(FileNotFoundError, FileExistsError):
+                    if self._lock.try_acquire():  # else another process is just clearing it away
+                        return self
 
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -57,10 +58,8 @@ class Workplace:
 
     def _clear_what_was_left(self) -> None:
         for folder in self.output.glob(f"{_BEGINS}*"):
-            with FileLock(folder / _LOCK) as lock:
-                left = lock.try_acquire()
-            if left:
-                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another process clears it away, or it is another user's
+                _remove_if_left(folder)
 
     def folder(self, name: str) -> Path:
         """An empty folder for a patient."""
@@ -87,6 +86,16 @@ class Workplace:
                 "over. Name another output folder, or remove that one first."
             )
         return target
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove a folder whose process has ended, while it is locked: else somebody who has just made it works in it."""
+    with FileLock(folder / _LOCK) as lock:
+        left = lock.try_acquire()
+        if left:
+            shutil.rmtree(folder, ignore_errors=True)
+    if left and os.name == "nt":  # where a file that is open stays
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def save(folder: Path, encoded: Encoded) -> Path:

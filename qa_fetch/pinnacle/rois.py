@@ -134,12 +134,23 @@ class _Reader:
             block.whole = False
 
 
+def _numbers(parts: list[str]) -> array[float]:
+    """The numbers of x, y, z, x and so on; mostly all points of a curve have one z, which is read once."""
+    heights = parts[2::3]
+    if not heights or len(parts) % 3 or heights.count(heights[0]) < len(heights):
+        return array("d", list(map(float, parts)))
+    found = array("d", [float(heights[0])]) * len(parts)
+    found[0::3] = array("d", list(map(float, parts[0::3])))
+    found[1::3] = array("d", list(map(float, parts[1::3])))
+    return found
+
+
 def _points(text: str) -> tuple[array[float], bool]:
     """The points of a curve, up to one that is no point; and whether all were."""
     parts = text.split()
     if "_" not in text:
         try:
-            found = array("d", list(map(float, parts)))
+            found = _numbers(parts)
         except ValueError:
             found = array("d")
         if len(found) == len(parts) and len(found) % 3 == 0 and math.isfinite(sum(found)):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Optional, Protocol, cast
 
@@ -21,6 +23,8 @@ _LONGEST_TEXT = 128 << 20  # bytes of a text file; the largest plan.Trial known 
 _MOST_COMPARED = 1 << 30  # bytes of members that have the same name
 _OUTSIDE = "its name leads out of the archive"
 _TWIN = "several members have its name but not its content"
+UNREAD = "the system could not read it"  # how the reason begins why such a file is refused
+_NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.ELOOP)
 _OTHER_SORTS = {  # the first bytes of what hospitals also keep archives in
     b"BZh": ("bzip2", "bunzip2"),
     b"\xfd7zXZ": ("xz", "unxz"),
@@ -79,11 +83,8 @@ def beginning(source: Source, path: str) -> tuple[bytes, bool]:
         raise BadArchive(
             f"{path} in {source.name} is too large for a text of Pinnacle, so it is not read. Check the archive."
         )
-    try:
-        with source.open(path) as file:
-            data = file.read(size)
-    except OSError as error:
-        raise _unreadable(source.name, error) from error
+    with source.open(path) as file:
+        data = file.read(size)
     return data, len(data) == size
 
 
@@ -135,10 +136,13 @@ class Folder:
     def open(self, path: str) -> BinaryIO:
         """A file, to be read from its beginning; NotFound where it is not in the archive."""
         self.size(path)
+        unread = partial(_unread, self, path)
         try:
-            return os.fdopen(os.open(self._root / path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb")
+            file = os.fdopen(os.open(self._root / path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb")
         except OSError as error:
-            raise _unreadable(self.name, error) from error
+            raise unread(error) from error
+        part = Part(Plain(file), 0, self._sizes[path], unread, whole=True)
+        return cast(BinaryIO, io.BufferedReader(part, 1 << 16))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -220,7 +224,8 @@ class Tar:
         """A file, to be read from its beginning; NotFound where it is not in the archive."""
         if path not in self._members:
             raise _absent(self.name, path)
-        return cast(BinaryIO, io.BufferedReader(Part(self._store, *self._members[path]), 1 << 16))
+        part = Part(self._store, *self._members[path], partial(_unread, self, path))
+        return cast(BinaryIO, io.BufferedReader(part, 1 << 16))
 
     def close(self) -> None:
         """Close the tar."""
@@ -255,7 +260,14 @@ def _printable(name: str) -> bool:
 
 
 def _unreadable(name: str, error: OSError) -> BadArchive:
-    return BadArchive(f"{name} cannot be read ({error.strerror}). Check the rights of this user.")
+    what = "the rights of this user" if error.errno in _NO_RIGHTS else "the disk or the share that it lies on"
+    return BadArchive(f"{name} cannot be read ({error.strerror}). Check {what}.", by_system=True)
+
+
+def _unread(source: Source, path: str, error: OSError) -> BadArchive:
+    """A file that the system cannot read now, which may be otherwise tomorrow, is noted as one that was not read."""
+    source.refused[path] = f"{UNREAD} ({error.strerror})"
+    return _unreadable(source.name, error)
 
 
 def _absent(name: str, path: str) -> NotFound:

@@ -12,7 +12,7 @@ import os
 import threading
 import zlib
 from bisect import bisect_right
-from typing import Any, BinaryIO, NamedTuple, Optional, Protocol
+from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Protocol
 
 from ..errors import BadArchive
 
@@ -193,14 +193,34 @@ def _decompressor() -> Any:
 
 
 class Part(io.RawIOBase):
-    """A file inside a store."""
+    """A file inside a store.
 
-    def __init__(self, store: Store, offset: int, size: int) -> None:
+    Parameters
+    ----------
+    store, offset, size
+        Where it lies.
+    unread
+        Takes what the system says when it cannot read, and gives the error to raise.
+    whole
+        Whether it is all that the store is for: closing it closes that too.
+    """
+
+    def __init__(
+        self, store: Store, offset: int, size: int, unread: Callable[[OSError], Exception], *, whole: bool = False
+    ) -> None:
         super().__init__()
         self._store = store
         self._offset = offset
         self._size = size
+        self._unread = unread
+        self._whole = whole
         self._at = 0
+
+    def close(self) -> None:
+        """Nothing is read from here any more."""
+        if self._whole and not self.closed:
+            self._store.close()
+        super().close()
 
     def readable(self) -> bool:
         """It can be read."""
@@ -231,6 +251,9 @@ class Part(io.RawIOBase):
         return self._take(self._size)
 
     def _take(self, count: int) -> bytes:
-        data = self._store.read_at(self._offset + self._at, min(count, max(0, self._size - self._at)))
+        try:
+            data = self._store.read_at(self._offset + self._at, min(count, max(0, self._size - self._at)))
+        except OSError as error:
+            raise self._unread(error) from error
         self._at += len(data)
         return data

@@ -24,7 +24,7 @@ class Uids:
 
     def __init__(self, patient: Patient) -> None:
         lay = patient.path or patient.folder
-        self._patient = (patient.medical_record_number, patient.number, lay.strip("/"))
+        self.patient = (patient.medical_record_number, patient.number, lay.strip("/"))
 
     def uid(self, kind: str, *parts: object) -> str:
         """The UID of an object of this patient.
@@ -36,5 +36,5 @@ class Uids:
         parts
             What tells it from others of its kind: numbers of the image set, the plan, the trial ...
         """
-        text = json.dumps([*self._patient, kind, *(None if part is None else str(part) for part in parts)])
+        text = json.dumps([*self.patient, kind, *(None if part is None else str(part) for part in parts)])
         return f"2.25.{uuid5(_ROOT, text).int}"

@@ -158,6 +158,16 @@ def half_spacing(series: ImageSeries) -> float:
     return float(np.median(np.diff([image.z for image in series.images]))) / 2
 
 
+def refuse_isocentres(header: Any, series: ImageSeries) -> None:
+    """The isocentres of a plan do not lie far out of the images."""
+    low, high = np.array(series.low) - _BEYOND, np.array(series.high) + _BEYOND
+    for beam in header.get("BeamSequence") or ():
+        for point in beam.get("ControlPointSequence") or ():
+            place = np.array([float(value) for value in point.get("IsocenterPosition") or ()])
+            if len(place) and not ((place >= low) & (place <= high)).all():
+                raise Wrong("the isocentre of one of its beams lies outside of the images")
+
+
 def refuse_dose(header: Any, encoded: Encoded, series: ImageSeries) -> None:
     """The dose overlaps the images, its maximum is that of the source, and it lies inside of the images."""
     grid = _Grid.of(header)

@@ -166,6 +166,27 @@ def test_one_patient_in_all_objects(keyword: str) -> None:
     assert "it does not name the patient" in held(checked)["RTSTRUCT"]
 
 
+@pytest.mark.parametrize(("keyword", "other"), [("PatientBirthDate", "19500302"), ("PatientSex", "M")])
+def test_what_is_not_known_contradicts_nothing_but_what_is_known_once_does(keyword: str, other: str) -> None:
+    """Also where the first object of all says nothing of it."""
+    checks = Checks()
+    assert checks.image(series(), image(1, lambda data: setattr(data, keyword, ""))) is None
+    assert checks.image(series(), image(2)) is None
+    assert checks.image(series(), image(3, lambda data: delattr(data, keyword))) is None
+    left = checks.image(series(), image(4, lambda data: setattr(data, keyword, other)))
+    assert left == Left("image 4", "it does not name the patient as the other objects do, so it is held back")
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientName"])
+def test_a_number_and_a_name_are_the_same_in_all(keyword: str) -> None:
+    """Without its number an object is nobody's; what stands empty behind a name is no difference."""
+    checks = Checks()
+    assert checks.image(series(), image(1, lambda data: setattr(data, "PatientName", "Doe^Jane^^"))) is None
+    assert checks.image(series(), image(2)) is None
+    left = checks.image(series(), image(3, lambda data: setattr(data, keyword, "")))
+    assert left == Left("image 3", "it does not name the patient as the other objects do, so it is held back")
+
+
 @pytest.mark.parametrize(
     ("keyword", "expected"),
     [
@@ -321,6 +342,19 @@ def test_a_plan_is_unapproved_and_whole_in_itself() -> None:
     assert reason(plan(lambda data: setattr(data.BeamSequence[1], "BeamNumber", 7)), *others) == (
         "a fraction group refers to a beam that it does not have, so it is held back"
     )
+
+
+@pytest.mark.parametrize(("x", "good"), [(0.0, True), (-240.0, True), (-260.0, False), (float("inf"), False)])
+def test_an_isocentre_does_not_lie_far_out_of_the_images(x: float, good: bool) -> None:
+    """A plan whose coordinates are shifted by half a metre shows there, also where it has neither contours nor dose."""
+
+    def place(data: Any) -> None:
+        point = Dataset()
+        point.IsocenterPosition = [x, 0, 0]
+        data.BeamSequence[1].ControlPointSequence = [point, Dataset()]
+
+    expected = "the isocentre of one of its beams lies outside of the images, so it is held back"
+    assert reason(plan(place), structures(), dose()) == (None if good else expected)
 
 
 def test_what_refers_to_something_held_back_is_held_back_and_may_be_made_anew() -> None:

@@ -13,7 +13,10 @@ from commands import Ran, failed
 from phantom_breakages import BREAKAGES
 from pinnacle_compared import archives
 
+from qa_fetch.cli.output import say_json
 from qa_fetch.pinnacle import listing
+
+REFUSED = "links, devices, names that lead out of the archive, or files that are not whole or there twice"
 
 
 @pytest.fixture
@@ -160,12 +163,10 @@ def test_members_that_are_never_followed_are_named(archive, tmp_path, run):
     (truth.path / "secret").symlink_to("/etc/hostname")
     ran = run("export", truth.path, "--to", tmp_path / "out")
     assert ran.code == 0
-    assert ["members not read", "1: links, devices or names that lead out of the archive"] in ran.rows
+    assert ["members not read", f"1: {REFUSED}"] in ran.rows
     told = json.loads((tmp_path / "out/PH0001/report.json").read_text(encoding="utf-8"))
     assert told["archive"]["refused"] == [{"path": "secret", "reason": "it is a link or a device"}]
-    assert ["folder", "1 members are not read: links, devices or names that lead out of the archive"] in run(
-        "list", truth.path
-    ).rows
+    assert ["folder", f"1 members are not read: {REFUSED}"] in run("list", truth.path).rows
 
 
 def test_export_for_machines_with_every_option(archive, tmp_path, run):
@@ -199,3 +200,11 @@ def test_export_used_wrongly(archive, tmp_path, run):
         "archive.tar has no such plan. Look what it has: qa-fetch pinnacle list archive.tar",
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_json_holds_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names come from archives; what json leaves as it is, DEL and the C1 codes, is written as numbers."""
+    say_json({"name": "Müller\x9b31m\x7f\x1b[0m"})
+    told = capsys.readouterr().out
+    assert not set(told) & {chr(code) for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0))}
+    assert json.loads(told) == {"name": "Müller\x9b31m\x7f\x1b[0m"}

@@ -303,6 +303,26 @@ def test_two_exports_of_one_patient_at_once(archive, tmp_path):
 # One object's failure
 
 
+def test_workplaces_that_come_and_go_at_once_do_not_clear_each_other_away(tmp_path):
+    """What a killed process has left is cleared, but never what somebody has made a moment ago."""
+    failed: list[Exception] = []
+
+    def come_and_go() -> None:
+        for _ in range(60):
+            try:
+                with releasing.Workplace(tmp_path) as workplace:
+                    assert workplace.folder("patient").is_dir()
+            except (AssertionError, Incomplete) as error:
+                failed.append(error)
+
+    threads = [Thread(target=come_and_go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failed, list(tmp_path.iterdir())) == ([], [])
+
+
 def test_a_dose_that_cannot_be_made_takes_nothing_with_it(archive, tmp_path, monkeypatch):
     """Whatever named error a writer raises; the plan then refers to no dose."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -303,6 +304,45 @@ def test_a_text_that_is_far_too_large_is_not_read(tmp_path):
     assert str(raised.value) == (
         "plan.Trial in a is too large for a text of Pinnacle, so it is not read. Check the archive."
     )
+
+
+@pytest.mark.parametrize("squeeze", [bytes, gzip.compress, None])
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.EIO, "the disk or the share that it lies on"), (errno.EACCES, "the rights of this user")],
+)
+def test_what_the_system_does_not_read_is_told_from_damage(tmp_path, monkeypatch, squeeze, number, advice):
+    """A member, or a file of a folder: named among what is not read, with what the system says."""
+    name, data = next(iter(FILES.items()))
+    if squeeze is None:
+        path = tmp_path / "a"
+        (path / name).parent.mkdir(parents=True)
+        (path / name).write_bytes(data)
+    else:
+        path = kept(tmp_path, squeeze(packed(member(name, data))))
+
+    def failing(*_):
+        raise OSError(number, os.strerror(number))
+
+    with sources.opened(path) as source:
+        file = source.open(name)
+        for store in (stores.Plain, stores.Gzip):
+            monkeypatch.setattr(store, "read_at", failing)
+        with file, pytest.raises(BadArchive) as raised:
+            file.read()
+        assert str(raised.value) == f"{path.name} cannot be read ({os.strerror(number)}). Check {advice}."
+        assert source.refused == {name: f"the system could not read it ({os.strerror(number)})"}
+
+
+def test_files_of_a_folder_are_closed(tmp_path):
+    """Each with what was opened for it; the archive is open no longer than that."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/plan.Trial").write_bytes(b"x")
+    with sources.opened(tmp_path / "a") as source:
+        file = source.open("plan.Trial")
+        with file:
+            assert (file.read(), file.seek(0), file.read(5)) == (b"x", 0, b"x")
+        assert file.raw._store._file.closed
 
 
 def test_a_gzip_of_several_members_is_read_in_any_order(tmp_path, monkeypatch):
