@@ -19,7 +19,7 @@ from ..matching import Value
 from ..shelf import Reference, Shelf, discard
 from . import when
 from .as_of import plan_as_of
-from .asked import RETURNED, by_level, by_uid, everything, files_of, only, patient_id
+from .asked import RETURNED, by_level, by_uid, everything, files_of, only, patient_id, require_whole
 from .fetching import Fetcher, Progress
 from .images import Images, Plan
 from .moving import Moved, Mover, as_destination
@@ -298,9 +298,12 @@ class Archive:
             for level, uid in asked:
                 found = by_uid(fetcher.backend, fetcher.shelf, level, uid, budget, self.name)
                 references.update({reference.instance: reference for reference in found})
-            return fetcher.bring(
+            images = fetcher.bring(
                 list(references.values()), budget, says="object fetched by UID", whole_series=instance is None
             )
+            if study:
+                require_whole(fetcher, list(references.values()), budget)
+            return images
 
     def patient(self, patient: str) -> Images:
         """Everything that the archive has of a patient; raises Incomplete unless all of it can be had.

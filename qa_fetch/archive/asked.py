@@ -54,18 +54,33 @@ def everything(fetcher: Fetcher, patient: str, budget: Budget) -> Images:
     found = held(backend, "PATIENT", patient, budget)
     left = backend.left_out(patient, budget) if isinstance(backend, Converting) else []
     if not found and not left:
-        raise NotFound(f"{fetcher.archive} has nothing of this patient. Check the ID, and what this AE title may see.")
+        raise NotFound(
+            f"{fetcher.archive} has nothing of this patient. "
+            f"{fetcher.where_else(budget) or 'Check the ID, and what this AE title may see.'}"
+        )
     if found:  # what could be made is kept, for who asks for single plans and series next
         images = fetcher.bring(found, budget, says="object of a patient", patient=patient, whole_series=True)
+    _require_all(left, fetcher.archive)
+    return images
+
+
+def require_whole(fetcher: Fetcher, references: Sequence[Reference], budget: Budget) -> None:
+    """A study, too, is no result where something of its patient could not be made: that may belong to it."""
+    backend = fetcher.backend
+    if isinstance(backend, Converting):
+        for patient in dict.fromkeys(reference.patient for reference in references):
+            _require_all(backend.left_out(patient, budget), fetcher.archive)
+
+
+def _require_all(left: list[str], archive: str) -> None:
     if left:
         more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
         raise Incomplete(
-            f"{fetcher.archive} cannot make all of this patient; left out is {left[0].rstrip('.')}{more}. "
+            f"{archive} cannot make all of this patient; left out is {left[0].rstrip('.')}{more}. "
             "Fetch its plans and series one by one, or have what can be had with a report: qa-fetch pinnacle export.",
             retriable=False,
             missing=left,
         )
-    return images
 
 
 def by_uid(backend: Backend, shelf: Shelf, level: str, uid: str, budget: Budget, archive: str) -> list[Reference]:

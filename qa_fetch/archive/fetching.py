@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional
 from .. import part10
 from ..backends import Backend, Converting
 from ..budget import Budget
-from ..errors import BadArchive, Incomplete, QAFetchError
+from ..errors import BadArchive, Incomplete, NotFound, QAFetchError
 from ..shelf import Claim, Reference, Shelf
 from .images import Images, Plan, plan_from
 from .plans import LONGEST_LABEL, PLAN_KEYWORDS, choose, is_uid
@@ -119,6 +119,10 @@ class Fetcher:
             if claim.missing:
                 raise self._partly(None, claim, len(missing), budget)
 
+    def where_else(self, budget: Budget) -> str:
+        """What to do where a patient is not found, if the archive has more to say of that than others."""
+        return self.backend.where_else(budget) if isinstance(self.backend, Converting) else ""
+
     def _since(self, references: Sequence[Reference], budget: Budget) -> dict[str, int]:
         """Since when objects that are made here are as they would be made now (ns since 1970)."""
         backend = self.backend
@@ -201,6 +205,9 @@ class Fetcher:
     ) -> Plan:
         """The one plan that is meant, or an error that lists the candidates."""
         plans = self.plans(patient, budget, label=label) or self.plans(patient, budget)
+        where_else = "" if plans else self.where_else(budget)
+        if where_else:
+            raise NotFound(f"{self.archive} shows no plan for this patient. {where_else}")
         return choose(
             plans,
             label,

@@ -89,7 +89,7 @@ def choose(
     if len(fitting) > 1:
         raise Ambiguous(
             f"{archive} has {len(fitting)} plans {_called(label)}: {_listed(fitting)}. "
-            f"{_how_to_choose(pick, approved)}.",
+            f"{_how_to_choose(fitting if by_name else (), pick, approved)}.",
             candidates=fitting,
         )
     return fitting[0]
@@ -107,13 +107,15 @@ def _listed(plans: Sequence[Plan]) -> str:
     return shown + (f"; and {len(plans) - count} more" if len(plans) > count else "")
 
 
-def _how_to_choose(pick: Optional[str], approved: Optional[bool]) -> str:
+def _how_to_choose(plans: Sequence[Plan], pick: Optional[str], approved: Optional[bool]) -> str:
+    """The ways; of ``plans``, where any are given, only those that can lead to one (trials are of one moment)."""
     ways = []
-    if not approved:
+    if not approved and (not plans or any(plan.approval != "UNAPPROVED" for plan in plans)):
         ways.append("approved=True")
-    if pick is None:
+    moments = sorted((str(plan.date or ""), plan.time) for plan in plans)
+    if pick is None and (not plans or moments[-1] != moments[-2]):
         ways.append('pick="newest"')
-    return "Choose with " + ", ".join([*ways, "or plan=<its UID>"])
+    return "Choose with " + (", ".join([*ways, "or plan=<its UID>"]) if ways else "plan=<its UID>")
 
 
 def _no_such_plan(plans: Sequence[Plan], label: Optional[str], archive: str) -> NotFound:

@@ -124,6 +124,10 @@ class Converting(Protocol):
         """What of a patient could not be made, each with its reason."""
         ...
 
+    def where_else(self, budget: Budget) -> str:
+        """What to do where a patient is not found."""
+        ...
+
     def since(self, reference: Reference, budget: Budget) -> int:
         """Since when the archive is as it is now (ns since 1970): what was made of it before is out of date."""
         ...

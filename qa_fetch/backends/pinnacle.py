@@ -42,7 +42,11 @@ class PinnacleBackend:
         self.name = archive.name
         self._root: Path = archive["path"]
         if not self._root.is_dir():
-            raise ConfigError(f"{self.name}: {self._root} is not a folder. Correct path.")
+            raise ConfigError(
+                f"{self.name}: {self._root} is one archive. Name the folder that holds it: pinnacle:{self._root.parent}"
+                if self._root.is_file()
+                else f"{self.name}: {self._root} is not a folder. Correct path."
+            )
         digest = hashlib.sha256(str(self._root.absolute()).encode("utf-8", "surrogatepass")).hexdigest()[:10]
         self._place = local.shelf / f"pinnacle-{digest}"
         self._index = Index(self.name, self._root, self._place)
@@ -69,8 +73,9 @@ class PinnacleBackend:
         given = {keyword: value for keyword, value in keys.items() if level_of(keyword) == "PATIENT"}
         given = {keyword: value for keyword, value in given.items() if not keyword.startswith("NumberOf")}
         exact = given.get("PatientID")
+        known = isinstance(exact, str) and not set(exact) & set("*?\\")
         people: dict[str, list[Held]] = {}
-        for held in self._index.held(exact if isinstance(exact, str) and not set(exact) & set("*?\\") else None):
+        for held in self._index.held(str(exact).strip() if known else None):
             people.setdefault(identifier(held.patient), []).append(held)
         rows = (query("PATIENT", _of_patient(held[-1].patient)) for held in people.values())
         return {str(row.PatientID): people[str(row.PatientID)] for row in chosen(rows, "PATIENT", given, whole=True)}
@@ -185,6 +190,19 @@ class PinnacleBackend:
         self._refresh(budget)
         known = self._index.known(patient)
         return known.skipped if known is not None else []
+
+    def where_else(self, budget: Budget) -> str:
+        """What to do where a patient is not found: archives that cannot be read, or have no number, may hold it."""
+        self._refresh(budget)
+        archives, _, nameless = self._index.counts()
+        unread = len(self._index.problems())
+        if not archives:
+            return f"There are no archives in {self._root}. Check the path, and whether it is mounted."
+        doubts = [f"{unread} of its archives cannot be read as a whole"] if unread else []
+        doubts += [f"{nameless} of its patients have no number"] if nameless else []
+        if doubts:
+            return f"Check the ID; {' and '.join(doubts)}: qa-fetch echo pinnacle:{self._root}"
+        return f"Check the ID: qa-fetch find pinnacle:{self._root} PATIENT"
 
     def since(self, reference: Reference, budget: Budget) -> int:
         """Since when an object is as it would be converted now, in nanoseconds."""

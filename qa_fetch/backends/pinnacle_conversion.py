@@ -6,15 +6,16 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import part10
-from ..errors import Ambiguous, BadArchive, NotFound
+from ..errors import Ambiguous, BadArchive, ConnectionFailed, NotFound
 from ..locks import FileLock
 from ..matching import query
 from ..pinnacle.export import export
+from ..pinnacle.sources import UNREAD
 from ..pinnacle.uids import Uids
 from ..shelf.disk import make_folder, remove_tree, sentences
 from .pinnacle_folder import Held
@@ -78,8 +79,12 @@ class Conversion:
             except (Ambiguous, BadArchive, NotFound) as error:
                 if len(held) == 1:
                     raise
+                if getattr(error, "by_system", False):
+                    raise
                 skipped[f"one of its archives: {error.message}"] = None
                 continue
+            for converted in report.patients:
+                _require_read(one.archive.name, converted.origin.refused.values())
             for written in report.written:
                 if written.plan not in dropped[number]:
                     found.setdefault(written.sop_instance, written.path)
@@ -105,6 +110,17 @@ class Conversion:
         self.files = []
         with sentences(self._parent, "clearing"):
             _clear(self._folder, self._lock)
+
+
+def _require_read(archive: str, refused: Iterable[str]) -> None:
+    """What a disk or a share would not give now may be had tomorrow, so it is not noted as left out."""
+    unread = [reason for reason in refused if reason.startswith(UNREAD)]
+    if unread:
+        raise ConnectionFailed(
+            f"files of {archive} that cannot be read: {len(unread)} ({unread[0]}), so nothing of this patient is used. "
+            "Check the disk or the share and the rights of this user there, and call again; or have what can be had "
+            "with a report: qa-fetch pinnacle export."
+        )
 
 
 def superseded(held: Sequence[Held]) -> list[set[int]]:

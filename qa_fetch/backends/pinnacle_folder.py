@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from ..errors import QAFetchError
+from ..errors import BadArchive, QAFetchError
 from ..pinnacle import objects, reading
 from ..pinnacle.making import Notes
 from ..pinnacle.records import Damage, ImageSetEntry, Patient, PlanEntry
-from ..pinnacle.sources import Source, opened
+from ..pinnacle.sources import UNREAD, Source, opened
 
 _log = logging.getLogger("qa_fetch.backends")
 
 _TARS = (".tar", ".tar.gz", ".tgz")
+# Not read, but named with what to do.
+_SQUEEZED = tuple(".tar.bz2 .tbz2 .tbz .tar.xz .txz .tar.z .taz .tar.zst .tzst".split())
 _PATIENT = "Patient"  # the file that makes a folder an unpacked patient
 _BINARY = ".binary."  # dose files: the text of their plan and their sizes tell two of them apart
 
@@ -92,7 +95,7 @@ def scan(name: str, root: Path) -> dict[bytes, State]:
             found[_relative(root, Path(folder))] = state(Path(folder))
             continue
         for file in files:
-            if file.lower().endswith(_TARS) and not file.startswith("."):
+            if file.lower().endswith(_TARS + _SQUEEZED) and not file.startswith("."):
                 path = Path(folder, file)
                 found[_relative(root, path)] = state(path)
     return found
@@ -117,9 +120,16 @@ def contents(path: Path) -> Contents:
     try:
         with opened(path) as source:
             found = [_held(path, before, source, patient) for patient in reading.patients(source)]
+            unread = [reason for reason in source.refused.values() if reason.startswith(UNREAD)]
+            if unread:
+                problem = (
+                    f"files in it that cannot be read: {len(unread)} ({unread[0]}). "
+                    "Check the rights of this user, or the disk or share that they lie on."
+                )
+                return Contents(UNREADABLE, found, problem)
             return Contents(before, found, source.stop or "")
     except QAFetchError as error:
-        return Contents(before, [], error.message)
+        return Contents(UNREADABLE if getattr(error, "by_system", False) else before, [], error.message)
     except OSError as error:
         return Contents(UNREADABLE, [], f"it cannot be read ({error.strerror})")
 
@@ -135,14 +145,10 @@ def person(patient: Patient) -> str:
 
 
 def _held(path: Path, before: State, source: Source, patient: Patient) -> Held:
-    names = list(_names(source, patient.folder))
+    names = reading.names_below(source.names(), patient.folder)
     trials = {entry.number: _trials(source, entry) for entry in patient.plans}
     digests = {entry.number: _digest(source, entry, names) for entry in patient.plans}
     return Held(path, before, patient, trials, digests)
-
-
-def _names(source: Source, folder: str) -> Iterator[str]:
-    return (name for name in source.names() if name.startswith(f"{folder}/" if folder else ""))
 
 
 def _trials(source: Source, entry: PlanEntry) -> tuple[Optional[str], ...]:
@@ -155,14 +161,13 @@ def _trials(source: Source, entry: PlanEntry) -> tuple[Optional[str], ...]:
 def _digest(source: Source, entry: PlanEntry, names: list[str]) -> str:
     """Two archives hold the same plan where its texts are the same, and its dose files are as long."""
     digest = hashlib.sha256(repr((entry.name, entry.written)).encode("utf-8", "surrogatepass"))
-    for name in names:
-        if name.startswith(f"{entry.folder}/"):
-            size = source.size(name)
-            digest.update(f"{name[len(entry.folder) :]} {size}".encode("utf-8", "surrogatepass"))
-            if _BINARY not in name:
-                with source.open(name) as file:
-                    for block in iter(lambda: file.read(1 << 20), b""):  # noqa: B023 - used before the next file
-                        digest.update(block)
+    for name in reading.names_below(names, entry.folder):
+        size = source.size(name)
+        digest.update(f"{name[len(entry.folder) :]} {size}".encode("utf-8", "surrogatepass"))
+        if _BINARY not in name:
+            with contextlib.suppress(BadArchive), source.open(name) as file:  # the source notes what cannot be read
+                for block in iter(lambda: file.read(1 << 20), b""):  # noqa: B023 - used before the next file
+                    digest.update(block)
     return digest.hexdigest()
 
 

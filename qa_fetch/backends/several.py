@@ -80,6 +80,10 @@ class Several:
         """What of a patient could not be made, where the archive makes its objects itself."""
         return self._first.left_out(patient, budget) if isinstance(self._first, Converting) else []
 
+    def where_else(self, budget: Budget) -> str:
+        """What to do where a patient is not found, as the archive that makes its objects itself says."""
+        return self._first.where_else(budget) if isinstance(self._first, Converting) else ""
+
     def since(self, reference: Reference, budget: Budget) -> int:
         """Since when what the archive makes is as it is now."""
         return self._first.since(reference, budget) if isinstance(self._first, Converting) else 0

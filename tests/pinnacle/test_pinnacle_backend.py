@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from phantom import Course, packed, write
 
-from qa_fetch import Ambiguous, Archive, BadArchive, ConfigError, Incomplete, NotFound
+from qa_fetch import Ambiguous, Archive, BadArchive, ConfigError, ConnectionFailed, Incomplete, NotFound
+from qa_fetch.pinnacle.stores import Plain
 
 
 @pytest.fixture
@@ -167,11 +170,89 @@ def test_a_patient_of_which_nothing_can_be_converted_is_told_from_one_that_is_no
 
 
 def test_an_unknown_patient_is_not_found(archive: Archive, tars: Path) -> None:
-    """The message does not repeat the ID."""
+    """The message does not repeat the ID, and tells which archives may hold the patient all the same."""
+
+    def said() -> list[str]:
+        found = []
+        for ask in (archive.patient, archive.plan):
+            with pytest.raises(NotFound) as caught:
+                ask("PH0009")
+            found.append(str(caught.value))
+        return found
+
+    beginnings = ("tars has nothing of this patient. ", "tars shows no plan for this patient. ")
+    nothing = f"There are no archives in {tars}. Check the path, and whether it is mounted."
+    assert said() == [beginning + nothing for beginning in beginnings]
     write(ONE, tars / "a.tar")
-    with pytest.raises(NotFound) as caught:
-        archive.patient("PH0009")
-    assert str(caught.value) == "tars has nothing of this patient. Check the ID, and what this AE title may see."
+    look = f"Check the ID: qa-fetch find pinnacle:{tars} PATIENT"
+    assert said() == [beginning + look for beginning in beginnings]
+    (tars / "b.tar").write_bytes(b"no tar at all")
+    write(Course(beams=("static",), identifier=""), tars / "nameless.tar")
+    doubts = "1 of its archives cannot be read as a whole and 1 of its patients have no number"
+    doubt = f"Check the ID; {doubts}: qa-fetch echo pinnacle:{tars}"
+    assert said() == [beginning + doubt for beginning in beginnings]
+
+
+def test_blanks_around_an_identifier_do_not_count(archive: Archive, tars: Path) -> None:
+    """As in DICOM."""
+    write(ONE, tars / "a.tar")
+    assert [str(row.PatientID) for row in archive.find("PATIENT", PatientID=" PH0001 ")] == ["PH0001"]
+
+
+def test_a_study_is_no_result_either_where_something_of_the_patient_is_left_out(archive: Archive, tars: Path) -> None:
+    """What is left out may belong to it; its series are to be had."""
+    _changed(TWO, tars / "a.tar", ("Plan_0/plan.Trial.binary.001", b"", b""))
+    (study,) = archive.find("STUDY", PatientID="PH0001")
+    with pytest.raises(Incomplete) as caught:
+        archive.fetch(study=str(study.StudyInstanceUID))
+    (left,) = caught.value.missing
+    assert str(caught.value) == (
+        f"tars cannot make all of this patient; left out is {left.rstrip('.')}. "
+        "Fetch its plans and series one by one, or have what can be had with a report: qa-fetch pinnacle export."
+    )
+    series = [str(row.SeriesInstanceUID) for row in archive.find("SERIES", PatientID="PH0001", Modality="RTDOSE")]
+    assert len(archive.fetch(series=series)) == 3
+
+
+def test_what_could_not_be_read_for_a_moment_is_not_noted_as_left_out(
+    archive: Archive, tars: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share that fails while a dose is read: nothing is given, and the next call gives all."""
+    write(ONE, tars / "a.tar")
+    archive.plans("PH0001")
+    with tarfile.open(tars / "a.tar") as tar:
+        (dose,) = (member.offset_data for member in tar if "plan.Trial.binary." in member.name)
+    with monkeypatch.context() as broken:
+        broken.setattr("qa_fetch.pinnacle.stores.Plain.read_at", _failing_at(dose))
+        with pytest.raises(ConnectionFailed) as caught:
+            archive.patient("PH0001")
+    assert str(caught.value) == (
+        "files of a.tar that cannot be read: 1 (the system could not read it (Input/output error)), so nothing of this "
+        "patient is used. Check the disk or the share and the rights of this user there, and call again; or have what "
+        "can be had with a report: qa-fetch pinnacle export."
+    )
+    assert _modalities(archive.patient("PH0001")) == ["RTDOSE", "RTPLAN", "RTSTRUCT", "CT"]
+
+
+def _failing_at(place: int) -> Any:
+    sound = Plain.read_at
+
+    def read_at(self: Plain, offset: int, count: int) -> bytes:
+        if offset == place:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return sound(self, offset, count)
+
+    return read_at
+
+
+def test_one_archive_by_its_path_is_no_folder_of_archives(tars: Path) -> None:
+    """The message says what to write instead."""
+    write(ONE, tars / "a.tar")
+    with pytest.raises(ConfigError) as caught:
+        Archive(f"pinnacle:{tars / 'a.tar'}").plans("PH0001")
+    assert str(caught.value) == (
+        f"a.tar: {tars / 'a.tar'} is one archive. Name the folder that holds it: pinnacle:{tars}"
+    )
 
 
 # Plans
@@ -195,9 +276,7 @@ def test_several_trials_of_a_plan_are_shown_to_choose_from(archive: Archive, tar
         archive.plan("PH0001", label="PLAN_1")
     assert [plan.label for plan in caught.value.candidates] == ["PLAN_1 Trial_1", "PLAN_1 Trial_2"]
     listed = "; ".join(str(plan) for plan in caught.value.candidates)
-    assert str(caught.value) == (
-        f'tars has 2 plans called PLAN_1: {listed}. Choose with approved=True, pick="newest", or plan=<its UID>.'
-    )
+    assert str(caught.value) == f"tars has 2 plans called PLAN_1: {listed}. Choose with plan=<its UID>."
 
 
 def test_plans_are_found_before_they_are_converted_as_they_are_after_it(archive: Archive, tars: Path) -> None:

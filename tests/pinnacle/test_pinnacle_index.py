@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from phantom import Course, write
@@ -122,6 +124,65 @@ def test_a_damaged_archive_is_named_with_its_reason_and_stops_no_other(tars: Pat
     assert dict(index.problems())["none.tar"] == (
         "none.tar is no tar archive that can be read. Fetch it again from where it was kept."
     )
+    index.close()
+
+
+def test_what_the_system_could_not_read_is_tried_again(tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that fails for a moment makes no damaged archive of a sound one, which has not changed since."""
+
+    def failing(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    index = _index(tars)
+    with monkeypatch.context() as broken:
+        broken.setattr("qa_fetch.pinnacle.stores.Plain.read_at", failing)
+        assert "A1" not in _patients(index)
+        assert dict(index.problems())["a.tar"] == (
+            "a.tar cannot be read (Input/output error). Check the disk or the share that it lies on."
+        )
+    assert _patients(index) == ["A1", "B1", "C1", "C1_2"]
+    assert index.problems() == []
+    index.close()
+
+
+@pytest.mark.parametrize("name", ["plan.Points", "plan.Trial", "plan.Trial.binary.000", "ImageSet_0.header"])
+def test_a_file_without_rights_keeps_no_patient_from_being_found(
+    tars: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an unpacked archive; it is looked at again each time, since rights change without a trace."""
+    sound = os.open
+
+    def refusing(path: Any, *rest: Any, **more: Any) -> int:
+        if Path(os.fsdecode(path)).name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return sound(path, *rest, **more)
+
+    read = name not in ("plan.Trial.binary.000", "ImageSet_0.header")  # others are only read to convert
+    index = _index(tars)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", refusing)
+        assert _patients(index) == ["A1", "B1", "C1", "C1_2"]
+        assert sorted({problem for _, problem in index.problems()}) == (
+            [
+                "files in it that cannot be read: 1 (the system could not read it (Permission denied)). "
+                "Check the rights of this user, or the disk or share that they lie on."
+            ]
+            if read
+            else []
+        )
+    assert _patients(index) == ["A1", "B1", "C1", "C1_2"]
+    assert index.problems() == []
+    index.close()
+
+
+def test_archives_that_are_compressed_otherwise_are_named(tars: Path) -> None:
+    """They are not read, but nobody shall believe that they are not there."""
+    (tars / "old.tar.bz2").write_bytes(b"BZh9 and so on")
+    index = _index(tars)
+    assert _patients(index) == ["A1", "B1", "C1", "C1_2"]
+    assert index.problems() == [
+        ("old.tar.bz2", "old.tar.bz2 is compressed with bzip2, which is not read. Unpack it first: bunzip2")
+    ]
     index.close()
 
 
