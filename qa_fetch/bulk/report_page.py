@@ -139,10 +139,10 @@ def _done_row(row: Row) -> str:
     )
 
 
-def text(value: str) -> str:
+def text(value: str, longest: int = _LONGEST) -> str:
     """A value as a browser may have it: escaped, on one line, not endless, and without what turns its direction."""
     plain = _CONTROL.sub(" ", value)
-    return html.escape(plain if len(plain) <= _LONGEST else plain[:_LONGEST] + "…")
+    return html.escape(plain if len(plain) <= longest else plain[:longest] + "…")
 
 
 def _count(number: int, what: str) -> str:

@@ -15,6 +15,8 @@ from .output import amount, command, complain, for_machines, on_one_line, say_fa
 if TYPE_CHECKING:
     from ..migrate import Migration
 
+_MOST = 100  # lines that a terminal shows
+
 
 def add_migrate(commands: Any) -> None:
     """``qa-fetch pinnacle migrate``."""
@@ -100,12 +102,16 @@ def migrate(given: argparse.Namespace) -> int:
 
 
 def _say(done: Migration) -> int:
-    """What came of it, by rows of the list: names are in the report only."""
+    """What came of it, by lines of the list: names are in the report only."""
     from ..migrate.states import STATES
 
-    wrong = [(entry.row, entry.state, entry.why or _omitted(entry.omitted)) for entry in done.entries if entry.wrong]
+    wrong = [(entry.line, entry.state, entry.why or _omitted(entry.omitted)) for entry in done.entries if entry.wrong]
     if wrong:
-        say_table(("row", "what", "why"), wrong)
+        say_table(("line", "what", "why"), wrong[:_MOST])
+    if len(wrong) > _MOST:
+        print(f"The first {_MOST} of {len(wrong):,} lines of the list; the report has them all.")
+    for note in done.notes:
+        print(f"About the list: {on_one_line(note)}")
     counts = done.counts
     say_facts(
         {
@@ -132,9 +138,10 @@ def _say_machines(done: Migration) -> int:
             "archives_with_problems": len(done.problems),
             "complete": done.complete,
             "stopped": done.stopped,
+            "notes": done.notes,
             "report": done.work / "report.json",
             "patients": [
-                {"row": entry.row, "state": entry.state, "why": entry.why, "omitted": entry.omitted}
+                {"row": entry.row, "line": entry.line, "state": entry.state, "why": entry.why, "omitted": entry.omitted}
                 for entry in done.entries
             ],
         }

@@ -6,16 +6,18 @@ What was found is kept in a ledger, so that a later run opens only archives that
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from .. import part10
 from ..backends import pinnacle_folder
-from ..bulk import DONE, FAILED, Done, Item, Ledger, run
+from ..bulk import DONE, FAILED, Done, Item, Ledger, Pace, run
 from ..bulk.progress import OnProgress
 from ..bulk.stopping import Stop
 from ..errors import ConfigError, Incomplete, QAFetchError
@@ -78,6 +80,7 @@ def collect(
     work: Path,
     *,
     workers: Optional[int] = None,
+    pace: Optional[Pace] = None,
     on_progress: Optional[OnProgress] = None,
     cancelled: Union[threading.Event, Stop, None] = None,
 ) -> Collection:
@@ -89,12 +92,10 @@ def collect(
         The folder; tars, compressed tars and unpacked archives in it.
     work
         The folder of the job, which keeps what was found.
-    workers, on_progress, cancelled
+    workers, pace, on_progress, cancelled
         As for ``qa_fetch.bulk.run``.
     """
-    states = _archives(archives)
-    if not states:
-        raise ConfigError(f"{archives} holds no archives (.tar, .tar.gz or .tgz). Name the folder that does.")
+    states = find(archives)
     items = [Item(name, {"archive": name, "state": state}) for name, state in states.items()]
     with Ledger(work / LEDGER / "ledger.sqlite") as ledger:
         report = run(
@@ -102,14 +103,15 @@ def collect(
             partial(look, str(archives)),
             ledger,
             workers=workers,
+            pace=pace,
             attempts=_ATTEMPTS,
             on_progress=on_progress,
             cancelled=cancelled,
         )
         found = Collection(states=states, whole=report.whole and not report.waiting)
         for row in ledger.rows():
-            if row.key not in states:
-                continue  # it has gone since
+            if row.payload["state"] != states.get(row.key):
+                continue  # it has gone or changed since
             if row.state == FAILED:
                 found.problems[row.key] = row.error
             elif row.state == DONE:
@@ -136,14 +138,35 @@ def look(root: str, payload: Mapping[str, Any]) -> Done:
 
 def without_names(message: str, archive: Path) -> str:
     """A sentence without the archive's name, which is often the patient's; the report has it in a column of its own."""
-    return message.replace(str(archive), "the archive").replace(archive.name, "the archive")
+    whole = message.replace(str(archive), "the archive")
+    return re.sub(rf"(?<!\w){re.escape(archive.name)}(?!\w)", "the archive", whole)
 
 
-def _archives(root: Path) -> dict[str, list[int]]:
-    """Every archive below a folder, by its path there."""
+def find(root: Path) -> dict[str, list[int]]:
+    """Every archive below a folder, by its path there; ConfigError where there is none."""
     if not root.is_dir():
         raise ConfigError(f"{root} is no folder. Name the folder that holds the archives.")
-    return {os.fsdecode(path): list(state) for path, state in pinnacle_folder.scan(root.name, root).items()}
+    found = {os.fsdecode(path): list(state) for path, state in pinnacle_folder.scan(root.name, root).items()}
+    if not found:
+        raise ConfigError(f"{root} holds no archives (.tar, .tar.gz or .tgz). Name the folder that does.")
+    return found
+
+
+def strangers(records: Sequence[Record]) -> str:
+    """Why records under one patient ID are not of one person, as happens with IDs for tests; empty where they are."""
+    newest = records[0]
+    for record in records[1:]:
+        if newest.birth and record.birth and newest.birth != record.birth:
+            return "birth dates"
+        if _differ(newest.last, record.last) and _differ(newest.first, record.first):
+            return "names"
+    return ""
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two names that are both given are not the same, whatever their case and accents."""
+    plain = [part10.plain(name).casefold() for name in (one, other)]
+    return all(plain) and plain[0] != plain[1]
 
 
 def _record(archive: str, patient: Patient) -> Record:

@@ -7,8 +7,9 @@ where one stopped, the temporary folders, and the reports.
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Optional, Union
@@ -21,8 +22,8 @@ from ..errors import ConfigError
 from ..pinnacle.export import CHOICES
 from ..shelf.disk import make_folder
 from . import sending
-from .accounting import entries
-from .collection import Collection, collect
+from .accounting import Known, entries
+from .collection import Collection, collect, find, strangers
 from .moving import Job, move
 from .naming import PATTERN, Names
 from .outcome import Migration
@@ -95,9 +96,12 @@ def migrate(
     job = Job(str(root), str(folder), str(target or ""), archive, confirm=confirm, mu=mu, whole_only=whole_only)
     with Ledger(folder / LEDGER) as ledger, Stop(cancelled) as stop:
         clear(folder)
-        found = collect(root, folder, workers=workers, on_progress=on_progress, cancelled=stop)
+        hours = None if pace is None else Pace(hours=pace.hours)  # to look at archives is to begin something too
+        found = collect(root, folder, workers=workers, pace=hours, on_progress=on_progress, cancelled=stop)
+        before = dict(_given(ledger, folder))
+        wanted = {item.key: item for item in _items(listed, found, names, job, before)}
         report = run(
-            list(_items(listed, found, names, job, ledger)),
+            list(wanted.values()) if found.whole else [],  # else who is in the other archives is not known
             partial(move, job),
             ledger,
             workers=workers,
@@ -113,7 +117,7 @@ def migrate(
         clear(folder)  # a worker that was killed in this run has left what it had begun
     done = Migration(
         run=report,
-        entries=tuple(entries(listed, found, rows)),
+        entries=tuple(entries(listed, found, Known(rows, wanted, _folders(before, job)))),
         problems=found.problems,
         notes=listed.notes,
         to=str(target or ""),
@@ -134,6 +138,7 @@ def _beside(path: Path) -> Path:
 
 def _workplace(archives: Path, to: Optional[Path], work: Path) -> Path:
     """The folder of the job; ConfigError where it, or the import folder, lies where it must not."""
+    find(archives)  # before anything is made
     for place, what in ((work, "the work folder"), (to, "the import folder")):
         if place is not None and _within(place, archives):
             raise ConfigError(f"{what} {place} lies among the archives, to which nothing is written. Name another one.")
@@ -143,13 +148,31 @@ def _workplace(archives: Path, to: Optional[Path], work: Path) -> Path:
                 f"the work folder {work} lies in the import folder, where half patients would be seen. "
                 "Name one beside it."
             )
+        if _within(archives, to):
+            raise ConfigError(
+                f"the archives {archives} lie in the import folder {to}, whose importer may take them away. "
+                "Name an import folder without them."
+            )
         if to.exists() and not to.is_dir():
             raise ConfigError(f"{to} is a file. Name a folder.")
-        to.mkdir(parents=True, exist_ok=True)
-    make_folder(work)
+    _make(to, work)
+    return work
+
+
+def _make(to: Optional[Path], work: Path) -> None:
+    """The folders, in which it must be possible to work: now, and not after each patient has been converted."""
+    try:
+        if to is not None:
+            to.mkdir(parents=True, exist_ok=True)
+        make_folder(work)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename} cannot be made ({error.strerror}). Check the path, and that this user may write there."
+        ) from error
     if to is not None:
         check_disk(work, to)
-    return work
+        if not os.access(to, os.W_OK | os.X_OK):
+            raise ConfigError(f"this user may not write to {to}. Give it the right to, or name another folder.")
 
 
 def _within(path: Path, folder: Path) -> bool:
@@ -157,13 +180,20 @@ def _within(path: Path, folder: Path) -> bool:
     return inner == outer or outer in inner.parents
 
 
-def _items(listed: Patients, found: Collection, names: Names, job: Job, ledger: Ledger) -> Iterator[Item]:
-    """One item for each living patient of whom there is an archive."""
-    given = dict(_given(ledger, Path(job.work)))
+def _items(listed: Patients, found: Collection, names: Names, job: Job, given: Mapping[str, str]) -> Iterator[Item]:
+    """One item for each living patient of whom there is an archive.
+
+    Parameters
+    ----------
+    listed, found
+        The list, and what the archives hold.
+    names, given
+        What folders are called, and those that earlier runs have given.
+    job
+        What every worker has to know.
+    """
     for patient, name in given.items():
         names.keep(name, patient)
-    if not found.whole:
-        return  # it was stopped, and who is in the other archives is not known
     how = {"mu": job.mu, "whole_only": job.whole_only, "to": job.to, "send": job.send.name if job.send else ""}
     for one in listed:
         records = found.patients.get(one.patient, [])
@@ -181,7 +211,9 @@ def _items(listed: Patients, found: Collection, names: Names, job: Job, ledger: 
         }
         held = [[record.archive, record.folder, found.states[record.archive]] for record in records]
         folder = given.get(one.patient) or names.name(one.patient, pieces)
-        yield Item(one.patient, {"patient": one.patient, "folder": folder, "records": held, **how})
+        payload = {"patient": one.patient, "folder": folder, "records": held, **how}
+        strange = strangers(records)
+        yield Item(one.patient, {**payload, "strange": strange} if strange else payload)
 
 
 def _given(ledger: Ledger, work: Path) -> Iterator[tuple[str, str]]:
@@ -189,3 +221,8 @@ def _given(ledger: Ledger, work: Path) -> Iterator[tuple[str, str]]:
     for row in ledger.rows():
         if row.state == DONE or Place(work, mark(row.key)).noted:
             yield row.key, row.payload["folder"]
+
+
+def _folders(before: Mapping[str, str], job: Job) -> dict[str, str]:
+    """The same for a report, which names no folder where there is no import folder."""
+    return {patient: folder if job.to else "" for patient, folder in before.items()}

@@ -63,6 +63,13 @@ class Job:
 def move(job: Job, payload: Mapping[str, Any]) -> Done:
     """Convert one patient and deliver it; raises unless all that could be converted has arrived."""
     work = Path(job.work)
+    if "strange" in payload:
+        raise Incomplete(
+            f"its archives have different {payload['strange']} under this patient ID, as those of different people, so "
+            "nothing of them was converted. Look whose they are, keep only this patient's among the archives, and run "
+            "again.",
+            retriable=False,
+        )
     asked = mark(repr(sorted(payload.items())))
     with _full_disk_in_words(work), Place(work, mark(payload["patient"])) as place:
         note = place.note
@@ -186,9 +193,6 @@ class _Conversion:
             reason = "another archive of this patient has it too, the same or newer; that one was taken"
             self._warnings.append([archive, f"plan {number}", reason])
         for patient in report.patients:
-            if patient.origin.stop and not report.skipped:
-                reason = f"{patient.origin.stop}; what lay behind that is not known"
-                self._omissions.append([archive, "the archive", reason])
             if patient.origin.refused:
                 count = len(patient.origin.refused)
                 reason = f"{count} members that are no files (links, devices, names that lead outside) were not read"

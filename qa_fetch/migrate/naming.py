@@ -15,7 +15,7 @@ PATTERN = "{last}_{first}_{id}_{number}"
 PIECES = ("last", "first", "middle", "id", "number", "birth")
 _LONGEST = 120  # characters of a folder's name
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?\Z", re.IGNORECASE)  # what Windows makes no folder of
-_OUTSIDE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
+_OUTSIDE = re.compile(r'[/\\:*?"<>|]')
 
 
 class Names:
@@ -68,7 +68,8 @@ def _checked(pattern: str) -> list[tuple[str, Optional[str]]]:
         )
     if not any(piece for _, piece, _, _ in parts):
         raise ConfigError(f"the pattern {pattern!r} gives every patient one name. Write it as {PATTERN!r}.")
-    if _OUTSIDE.search("".join(text for text, *_ in parts)):
+    between = "".join(text for text, *_ in parts)
+    if _OUTSIDE.search(between) or not between.isprintable():
         raise ConfigError(
             f'the pattern {pattern!r} is no name of a folder: / \\ : * ? " < > | cannot be in it. '
             f"Write it as {PATTERN!r}."

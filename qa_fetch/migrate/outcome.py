@@ -15,7 +15,7 @@ from ..bulk.report import cell, written
 from .page import page
 from .states import ABSENT, ALIVE, CONVERTED, FAILED, OMISSIONS, STATES, WAITING
 
-_COLUMNS = "row patient name status state why folder objects omissions archives".split()
+_COLUMNS = "row line patient name status state why folder objects omissions archives".split()
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,19 @@ class Entry:
     patient, name
         The patient ID, and the name as the archive has it.
     row, status
-        Where the list names the patient and what it says; 0 and empty where it does not.
+        Which row of the list names the patient and what it says; 0 and empty where it does not.
     state, why
         One of ``STATES``, and the reason where there is one.
     folder
-        The name in the import folder.
+        The name in the import folder, also where it was an earlier run that delivered it.
     archives
         Which archives hold the patient.
     objects
         How many were delivered of each modality.
     omissions, warnings
         What could not be converted, and what somebody should know; ``omitted`` and ``warned`` count them all.
+    line
+        Where that row stands in the file, as a spreadsheet numbers it.
     """
 
     patient: str
@@ -62,6 +64,7 @@ class Entry:
     omitted: int = 0
     warnings: tuple[Said, ...] = ()
     warned: int = 0
+    line: int = 0
 
     @property
     def delivered(self) -> bool:
@@ -168,6 +171,7 @@ class Migration:
             values = {
                 **vars(entry),
                 "row": entry.row or "",
+                "line": entry.line or "",
                 "objects": sum(entry.objects.values()) or "",
                 "omissions": " | ".join(said),
                 "archives": " | ".join(entry.archives),

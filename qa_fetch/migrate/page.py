@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .outcome import Entry, Migration, Said
 
 _MOST = 5_000  # rows that a browser shows at once without trouble
+_LONGEST = 2_000  # letters of a reason, at the end of which it says what to do
 _REASONS = 40  # omissions or warnings of a patient that it shows
 _MORE_STYLE = (
     "ul { margin: 0; padding-left: 18px; } td.who { min-width: 18ch; }\n"
@@ -31,7 +32,13 @@ def page(done: Migration) -> Iterator[str]:
         f"<title>{title}</title>\n<style>{STYLE}{_MORE_STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     )
     yield f'<p class="calm">{_when(done)}</p>\n{_verdict(done)}\n<dl>{_facts(done)}</dl>\n<p></p>\n{_what(done)}'
-    yield from _section("Failed", "Nothing of these living patients was delivered.", done.of(FAILED), _failed)
+    sent = f" The archive {done.sent_to} may have taken some of their objects." if done.sent_to else ""
+    yield from _section(
+        "Failed",
+        f"Nothing of these living patients was delivered, or nothing newer than an earlier run did.{sent}",
+        done.of(FAILED),
+        _failed,
+    )
     yield from _section(
         "Converted with omissions",
         "What is right was delivered. What is listed here was not, and is in the archive only.",
@@ -43,12 +50,23 @@ def page(done: Migration) -> Iterator[str]:
     yield from _section("On the list, without an archive", "", done.of(ABSENT), _absent)
     yield from _section(
         "In an archive, not on the list",
-        "Nothing is known about these patients, so only their archive is kept.",
+        "Nobody says whether these patients are alive, so they are not converted, and only their archive is kept.",
         done.of(UNLISTED),
         _failed,
     )
+    kept = done.of(KEPT)
     yield from _section(
-        "Kept as tar", "The list says deceased or unknown: only the archive is kept.", done.of(KEPT), _kept, folded=True
+        "Kept as tar, but delivered before",
+        "The list says deceased or unknown now. An earlier run has delivered them, and nothing was taken back.",
+        [entry for entry in kept if entry.why],
+        _kept,
+    )
+    yield from _section(
+        "Kept as tar",
+        "The list says deceased or unknown: only the archive is kept.",
+        [entry for entry in kept if not entry.why],
+        _kept,
+        folded=True,
     )
     yield from _section(
         "Converted", "Every plan and every trial was delivered.", done.of(CONVERTED), _converted, folded=True
@@ -67,6 +85,8 @@ def _when(done: Migration) -> str:
 def _verdict(done: Migration) -> str:
     alive = [entry for entry in done.entries if entry.status == ALIVE]
     delivered = sum(entry.state == CONVERTED for entry in alive)
+    if done.complete and not alive:
+        return '<p class="verdict open">The list names no living patient, so nothing was converted.</p>'
     if done.complete:
         return f'<p class="verdict good">All {_count(len(alive), "living patient")} delivered, with every plan.</p>'
     attention = sum(entry.wrong for entry in done.entries)
@@ -106,7 +126,7 @@ def _section(
     heading = f"{title}: {len(entries):,}"
     yield f"<details><summary>{heading}</summary>\n" if folded else f"<h2>{heading}</h2>\n"
     yield f'<p class="calm">{text(says)}</p>\n' if says else ""
-    yield from _table(("patient", "row of the list", "what", "archives"), map(line, entries), len(entries))
+    yield from _table(("patient", "line of the list", "what", "archives"), map(line, entries), len(entries))
     yield "</details>\n" if folded else ""
 
 
@@ -116,7 +136,7 @@ def _problems(done: Migration) -> Iterator[str]:
     yield f"<h2>Archives with damage: {len(done.problems):,}</h2>\n"
     yield '<p class="calm">Whose patients are in them is not known, or not to the end.</p>\n'
     rows = (
-        f'<tr><td class="key">{text(name)}</td><td class="says">{text(why)}</td></tr>\n'
+        f'<tr><td class="key">{text(name)}</td><td class="says">{text(why, _LONGEST)}</td></tr>\n'
         for name, why in done.problems.items()
     )
     yield from _table(("archive", "why"), rows, len(done.problems))
@@ -132,11 +152,11 @@ def _table(columns: Sequence[str], rows: Iterable[str], total: int) -> Iterator[
 
 
 def _failed(entry: Entry) -> str:
-    return _row(entry, f"<p>{text(entry.why)}</p>")
+    return _row(entry, f"<p>{_why(entry)}</p>")
 
 
 def _absent(entry: Entry) -> str:
-    return _row(entry, f"<p>{text(entry.status)}: {text(entry.why)}</p>")
+    return _row(entry, f"<p>{text(entry.status)}: {_why(entry)}</p>")
 
 
 def _omitted(entry: Entry) -> str:
@@ -146,11 +166,16 @@ def _omitted(entry: Entry) -> str:
 
 
 def _kept(entry: Entry) -> str:
-    return _row(entry, f"<p>{text(entry.status)}{text(f'; {entry.why}') if entry.why else ''}</p>")
+    return _row(entry, f"<p>{text(entry.status)}{f'; {_why(entry)}' if entry.why else ''}</p>")
 
 
 def _converted(entry: Entry) -> str:
     return _row(entry, f"<p>{_delivered(entry)}</p>{_warned(entry)}")
+
+
+def _why(entry: Entry) -> str:
+    why = f"{entry.why.rstrip('.')}. Folder of the earlier run: {entry.folder}" if entry.folder else entry.why
+    return text(why, _LONGEST)
 
 
 def _delivered(entry: Entry) -> str:
@@ -166,7 +191,7 @@ def _warned(entry: Entry) -> str:
 
 
 def _list(title: str, said: Sequence[Said], total: int) -> str:
-    items = "".join(f"<li>{text(each.what)}: {text(each.reason)}</li>" for each in said[:_REASONS])
+    items = "".join(f"<li>{text(each.what)}: {text(each.reason, _LONGEST)}</li>" for each in said[:_REASONS])
     more = f"<li>and {total - _REASONS:,} more, in report.json</li>" if total > _REASONS else ""
     return f"{f'<p>{title}:</p>' if title else ''}<ul>{items}{more}</ul>"
 
@@ -175,7 +200,7 @@ def _row(entry: Entry, says: str) -> str:
     name = f"<br>{text(entry.name)}" if entry.name else ""
     archives = "<br>".join(text(archive) for archive in entry.archives)
     return (
-        f'<tr><td class="who">{text(entry.patient)}{name}</td><td class="number">{entry.row or ""}</td>'
+        f'<tr><td class="who">{text(entry.patient)}{name}</td><td class="number">{entry.line or ""}</td>'
         f'<td class="says">{says}</td><td class="key">{archives}</td></tr>\n'
     )
 

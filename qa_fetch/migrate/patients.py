@@ -13,8 +13,8 @@ from ..sheet import Moment, Sheet, Wrong, as_typed
 from .states import ALIVE, DECEASED, UNKNOWN
 
 _WORDS = {
-    ALIVE: "alive living lives yes vivant vivante vivants lebend lebt lebendig vivo viva",
-    DECEASED: "deceased dead died expired decede decedee mort morte verstorben tot gestorben deceduto deceduta",
+    ALIVE: "alive living lives vivant vivante vivants lebend lebt lebendig vivo viva",
+    DECEASED: "deceased dead died expired decede decedee dcd mort morte verstorben tot gestorben deceduto deceduta",
     UNKNOWN: "unknown notknown inconnu inconnue unbekannt sconosciuto sconosciuta",
 }
 _STATUSES = {word: status for status, words in _WORDS.items() for word in words.split()}
@@ -119,7 +119,7 @@ class _Reading:
             return ""
 
     def _status(self, place: str, cell: str) -> str:
-        status = _STATUSES.get(plain_word(cell), "")
+        status = "" if "?" in cell else _STATUSES.get(plain_word(cell), "")  # who doubts has to decide
         if not cell:
             self._wrong.append(f"{place} has no status; write alive, deceased or unknown")
         elif not status:

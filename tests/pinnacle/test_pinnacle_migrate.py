@@ -8,10 +8,10 @@ from pathlib import Path
 
 import phantom
 import pytest
-from pinnacle_collection import SLICES, WHOLE, broken, course, delivered, listed, made, moved, prints, states
+from pinnacle_collection import WHOLE, broken, course, delivered, listed, made, moved, prints, states
 
 from qa_fetch import ConfigError
-from qa_fetch.migrate import migrate, naming
+from qa_fetch.migrate import collection, migrate, naming
 from qa_fetch.migrate.patients import read
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes are not Windows'")
@@ -70,6 +70,12 @@ def test_lists_as_hospitals_write_them(tmp_path: Path, text: str) -> None:
             "id,status\n1.23457E+11,alive\n",
             "{path} has a mistake, so nothing was converted: row 1 (line 2), patient ID: Excel has shortened this "
             "number; format the column as text and type it again. Correct it and run again.",
+        ),
+        (
+            "id,status\nA,vivant?\nB,yes\n",
+            "{path} has 2 mistakes, so nothing was converted: [1] row 1 (line 2) has the status 'vivant?'; write "
+            "alive, deceased or unknown; [2] row 2 (line 3) has the status 'yes'; write alive, deceased or unknown. "
+            "Correct them and run again.",
         ),
         ("status\nalive\n", "{path} has no column for patient IDs in its first line. Call that column patient_id."),
         ("id\nA\n", "{path} has no column for the status in its first line. Call that column status."),
@@ -145,6 +151,11 @@ def test_patients_of_one_name_get_folders_of_their_own() -> None:
             "Write it as '{last}_{first}_{id}_{number}'.",
         ),
         (
+            "\u202e{id}",
+            "the pattern '\\u202e{id}' is no name of a folder: / \\ : * ? \" < > | cannot be in it. "
+            "Write it as '{last}_{first}_{id}_{number}'.",
+        ),
+        (
             "all",
             "the pattern 'all' gives every patient one name. Write it as '{last}_{first}_{id}_{number}'.",
         ),
@@ -192,45 +203,6 @@ def test_the_living_are_converted_and_all_others_accounted_for(phantoms: Path, t
     assert [path.name for path in (tmp_path / "import.migration" / "temporary").iterdir()] == []
 
 
-def test_a_second_run_does_only_what_is_new(phantoms: Path, tars: Path, tmp_path: Path) -> None:
-    """What the importing system has taken away in the meantime is not delivered again."""
-    shutil.copy(phantoms / "one.tar", tars)
-    first = moved(listed(tmp_path, P1="alive"), tars)
-    assert (first.exit_code, first.run.already) == (0, 0)
-    shutil.rmtree(tmp_path / "import" / "Dupont_Jane_P1_10000")
-    shutil.copy(phantoms / "both.tar", tars)
-    asked = listed(tmp_path, P1="alive", P3="alive", P3_2="alive")
-    second = moved(asked, tars)
-    assert (second.exit_code, second.run.already, second.run.done) == (0, 1, 3)
-    assert sorted(delivered(tmp_path / "import")) == ["Doe_Jane_P3_10000", "Doe_Jane_P3_2_10000"]
-    third = moved(listed(tmp_path, P1="deceased", P3="alive", P3_2="alive"), tars)
-    assert third.entries[0].why == "an earlier run has converted it"
-
-
-def test_an_archive_that_changed_is_delivered_anew(phantoms: Path, tars: Path, tmp_path: Path) -> None:
-    """In the place of what this migration has put there before, which goes in the same moment."""
-    shutil.copy(phantoms / "one.tar", tars / "a.tar")
-    asked = listed(tmp_path, P1="alive")
-    moved(asked, tars)
-    shutil.copy(phantoms / "later.tar", tars / "a.tar")
-    done = moved(asked, tars)
-    assert (done.exit_code, done.run.already) == (0, 0)
-    both_plans = sorted([*WHOLE, "RTDOSE", "RTPLAN", "RTSTRUCT"])
-    assert delivered(tmp_path / "import") == {"Dupont_Jane_P1_10000": both_plans}
-
-
-def test_a_patient_in_several_archives_becomes_one_folder(phantoms: Path, tars: Path, tmp_path: Path) -> None:
-    """A plan that both hold comes once."""
-    shutil.copy(phantoms / "one.tar", tars)
-    shutil.copy(phantoms / "later.tar", tars)
-    done = moved(listed(tmp_path, P1="alive"), tars)
-    both_plans = sorted([*WHOLE, "RTDOSE", "RTPLAN", "RTSTRUCT"])
-    assert delivered(tmp_path / "import") == {"Dupont_Jane_P1_10000": both_plans}
-    (entry,) = done.entries
-    assert entry.archives == ("later.tar", "one.tar")
-    assert (entry.state, entry.objects) == ("converted", {"CT": SLICES, "RTDOSE": 2, "RTPLAN": 2, "RTSTRUCT": 2})
-
-
 def test_leading_zeros_that_excel_has_dropped_are_named(tars: Path, tmp_path: Path) -> None:
     """Nobody is taken for somebody else because of them."""
     phantom.write(course("00123"), tars / "a.tar")
@@ -241,7 +213,7 @@ def test_leading_zeros_that_excel_has_dropped_are_named(tars: Path, tmp_path: Pa
             "an archive has this ID but for leading zeros, which spreadsheets drop. "
             "Format the column of the list as text and write the ID as the archive has it.",
         ),
-        ("not on the list, kept as tar", "the ID of row 1 is the same but for leading zeros"),
+        ("not on the list, kept as tar", "the ID in line 2 of the list is the same but for leading zeros"),
     ]
 
 
@@ -315,7 +287,9 @@ def test_places_where_nothing_may_be_written_are_refused(phantoms: Path, tars: P
     for more in (
         {"to": tars / "import"},
         {"to": tmp_path / "import", "work": tmp_path / "import" / "work"},
+        {"to": tmp_path},
         {"to": asked},
+        {"to": asked / "import"},
         {"to": None},
         {"to": tmp_path / "import", "mu": "best"},
         {"to": tmp_path / "import", "confirm": "trust"},
@@ -328,9 +302,49 @@ def test_places_where_nothing_may_be_written_are_refused(phantoms: Path, tars: P
         "Name another one.",
         f"the work folder {tmp_path / 'import' / 'work'} lies in the import folder, where half patients would be "
         "seen. Name one beside it.",
+        f"the archives {tars} lie in the import folder {tmp_path}, whose importer may take them away. "
+        "Name an import folder without them.",
         f"{asked} is a file. Name a folder.",
+        f"{asked / 'import'} cannot be made (Not a directory). Check the path, and that this user may write there.",
         "the patients are to go nowhere. Name an import folder, an archive to send to, or both.",
         "monitor units cannot be taken by 'best'. Say agree, formula, grid.",
         "an archive cannot confirm by 'trust'. Say find, commit, store.",
     ]
     assert prints(tars).keys() == {"one.tar"}
+    assert not (tmp_path / "import").exists()
+
+
+def test_an_import_folder_that_takes_nothing_is_found_out_first(
+    phantoms: Path, tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after each patient was converted; whoever runs tests may write everywhere, so the answer is a double's."""
+    shutil.copy(phantoms / "one.tar", tars)
+    to = tmp_path / "import"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != to)
+    with pytest.raises(ConfigError) as caught:
+        moved(listed(tmp_path, P1="alive"), tars)
+    assert str(caught.value) == f"this user may not write to {to}. Give it the right to, or name another folder."
+
+
+def test_no_archives_no_folders(tmp_path: Path) -> None:
+    """A mistyped folder leaves nothing behind."""
+    with pytest.raises(ConfigError) as caught:
+        moved(listed(tmp_path, P1="alive"), tmp_path / "nowhere")
+    assert str(caught.value) == f"{tmp_path / 'nowhere'} is no folder. Name the folder that holds the archives."
+    assert [path.name for path in tmp_path.iterdir()] == ["patients.csv"]
+
+
+def test_an_archives_name_is_taken_out_of_sentences_and_no_other_word(tmp_path: Path) -> None:
+    """A folder that is called ``a`` does not take letters with it."""
+    said = collection.without_names("a/Patient cannot be read. Fetch a again.", tmp_path / "a")
+    assert said == "the archive/Patient cannot be read. Fetch the archive again."
+
+
+@pytest.mark.parametrize(("name", "is_it"), [("Doe_P5_1.tar", True), ("P50.tar", False), ("XP5.tar", False)])
+def test_a_damaged_archive_is_a_patients_only_where_all_of_the_id_is_in_its_name(
+    tars: Path, tmp_path: Path, name: str, is_it: bool
+) -> None:
+    """P5 is not P50."""
+    broken(tars, name, "tar of noise")
+    (entry,) = moved(listed(tmp_path, P5="alive"), tars).entries
+    assert ("one called so is damaged" in entry.why, bool(entry.archives)) == (is_it, is_it)

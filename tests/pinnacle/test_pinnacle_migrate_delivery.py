@@ -285,11 +285,18 @@ def test_the_command_names_rows_and_no_patients(
     assert "no archive holds this patient. Look whether its tar was copied" in ran.out
     assert "P1" not in ran.out
     assert "P8" not in ran.out
+    (tars / "Dupont_P1.tar").rename(tars.parent / "Dupont_P1.tar")
+    shutil.copy(phantoms / "two.tar.gz", tars)
+    ran = Ran(capsys, arguments)
+    assert "an earlier run has delivered it; now no archive holds this patient" in ran.out
+    assert "Dupont" not in ran.out
+    (tars.parent / "Dupont_P1.tar").rename(tars / "Dupont_P1.tar")
+    (tars / "two.tar.gz").unlink()
     asked = listed(tmp_path, P1="alive")
     ran = Ran(capsys, (*arguments, "--json"))
     assert ran.code == 0
     assert ran.json["complete"] is True
-    assert ran.json["patients"] == [{"row": 1, "state": "converted", "why": "", "omitted": 0}]
+    assert ran.json["patients"] == [{"row": 1, "line": 2, "state": "converted", "why": "", "omitted": 0}]
 
 
 def test_the_command_needs_to_know_where(tars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,7 @@ def test_a_migration_that_is_killed_twice_delivers_all_that_is_right(collection:
         name: stamp for name, stamp in first.items() if name not in taken
     }
     last = started(collection, to)
-    _, said = last.communicate(timeout=120)
+    _, said = last.communicate(timeout=600)
     assert (last.returncode, said) == (1, b"")
     third = stamps(to)
     assert {name: third[name] for name in second} == second, "nothing is delivered twice"
