@@ -23,6 +23,8 @@ def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setenv("QA_FETCH_SHELF", str(tmp_path / "shelf"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    # Else every process of every test lists the machine's fonts anew, which takes seconds.
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))
     monkeypatch.chdir(tmp_path)
     # The locks on ports lie in the temporary folder; children get the same one.
     temporary = str(tmp_path_factory.mktemp("tmp"))

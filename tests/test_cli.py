@@ -92,6 +92,7 @@ def test_every_command_mirrors_a_public_function() -> None:
     from qa_fetch.config import Config
     from qa_fetch.demo import demo
     from qa_fetch.node import Node
+    from qa_fetch.pinnacle import export
     from qa_fetch.qatrack.lists import push
     from qa_fetch.receive import receive
     from qa_fetch.testpack import build
@@ -113,6 +114,7 @@ def test_every_command_mirrors_a_public_function() -> None:
         "anonymise": Anonymiser.folder,
         "pseudonyms": pseudonyms,
         "karnak-tag": karnak.tag,
+        "pinnacle": export,  # tests/pinnacle/test_pinnacle_commands.py and others have its own
         "testpack": build,
         "qatrack": push,
     }

@@ -44,7 +44,9 @@ def complain(error: QAFetchError) -> None:
 def say_json(value: Any) -> None:
     """The result for machines; in ASCII where the output cannot take more, as in many a Windows pipe."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(_finite(value), indent=2, default=str, ensure_ascii=not utf8))
+    told = json.dumps(_finite(value), indent=2, default=str, ensure_ascii=not utf8)
+    # What json leaves as it is and a terminal obeys: DEL and the C1 codes, which a peer's values may hold.
+    print(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found.group()):04x}", told))
 
 
 def _finite(value: Any) -> Any:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_ten_pages_of_two_packs_at_once_are_all_right(
 
 
 def _in_processes(shares: list[list[dict[str, Any]]], folder: Path) -> list[list[dict[str, Any]]]:
+    import_module("matplotlib.font_manager")  # lists the fonts here, and not in each process while a page waits
     path = os.pathsep.join(map(str, (_TESTS, _TESTS / "qatrack", Path(qa_fetch.__file__).parents[1])))
     running = [
         subprocess.Popen(
