@@ -257,7 +257,7 @@ def _opened(path: Path) -> sqlite3.Connection:
                 if not database.execute("PRAGMA user_version").fetchone()[0]:  # another process may have been faster
                     for statement in _TABLES:
                         database.execute(statement)
-    except BaseException:
+    except BaseException:  # an interrupt too: nobody else has the connection yet
         database.close()
         raise
     return database

@@ -88,7 +88,7 @@ def create_dicomdir(
         if target.exists():
             target.rmdir()
         partial.rename(target)
-    except BaseException:
+    except BaseException:  # an interrupt too: half a copy must not look like one
         shutil.rmtree(partial)
         raise
     return made

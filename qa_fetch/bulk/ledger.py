@@ -73,7 +73,7 @@ class Ledger:
         try:
             with self._sentences():
                 self._database = _opened(self.path)
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody else would release the lock
             self._lock.release()
             raise
 
@@ -265,7 +265,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = NORMAL")
         if version == 0:
             database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
-    except BaseException:
+    except BaseException:  # an interrupt too: nobody else has the connection yet
         database.close()
         raise
     return database

@@ -28,7 +28,7 @@ def new_folder(inside: Path) -> Iterator[Path]:
         ) from error
     try:
         yield folder
-    except BaseException:
+    except BaseException:  # an interrupt too: a demo that was ended leaves nothing behind
         shutil.rmtree(folder, ignore_errors=True)  # all in it was made by this run
         raise
 
