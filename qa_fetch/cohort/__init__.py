@@ -1,0 +1,1 @@
+"""Cohort: linked, checked and explained radiotherapy data, from an archive and rules."""
