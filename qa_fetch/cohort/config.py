@@ -22,6 +22,7 @@ _LAYOUT = {
     "datadirectory": "data",
     "thequarantine": "quarantine",
     "link_to_ids": "ids/ids.csv",
+    "work": "work",
 }  # below ``folder``, as step 2 of PDCP's manual has it
 _MANUAL = {
     "datadictionary": "datadirectory",
@@ -74,6 +75,7 @@ class Settings:
     datadirectory: Path
     thequarantine: Path
     link_to_ids: Path
+    work: Path
     matlabfiles: Optional[Path]
     picklefiles: Optional[Path]
     ipport: Optional[str]
@@ -175,6 +177,7 @@ _KEYS: dict[str, Option] = {
     **{key: Option(FOLDER, as_path, None) for key in ("imagesummaries", "patientnotesdir", "datadirectory")},
     "thequarantine": Option(FOLDER, as_path, None),
     "link_to_ids": Option(FILE, as_path, None),
+    "work": Option(FOLDER, as_path, None),
     "matlabfiles": Option(FOLDER, as_path, None),
     "picklefiles": Option(FOLDER, as_path, None),
     "ipport": Option("an http or https address without user and password", as_url, None),
@@ -281,6 +284,10 @@ def _place(values: dict[str, Any], folder: Optional[Path], named: Mapping[str, A
     root = values.pop("folder")
     for key in (*_LAYOUT, "matlabfiles", "picklefiles", "password_file"):
         if values[key] is None and key in _LAYOUT:
+            if root is None and key == "work":  # PDCP's JSON has no such key
+                data = values["datadirectory"]
+                values[key] = data and data.parent / "cohort_work"
+                continue
             if root is None:
                 if key not in named:
                     wrong.append(f"{key} is missing (or give folder, which holds all of them)")

@@ -73,6 +73,7 @@ def test_pdcps_json_is_taken_as_it_is_in_both_spellings(tmp_path: Path, keys: di
         datadirectory=tmp_path / "../data",
         thequarantine=tmp_path / "../quarantine",
         link_to_ids=tmp_path / "../ids/ids_test.csv",
+        work=tmp_path / "../cohort_work",
         matlabfiles=tmp_path / "../matlabfiles",
         picklefiles=tmp_path / "../picklefiles",
         ipport="http://localhost:8042",
