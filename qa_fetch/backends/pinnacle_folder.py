@@ -17,13 +17,10 @@ from ..errors import BadArchive, QAFetchError
 from ..pinnacle import objects, reading
 from ..pinnacle.making import Notes
 from ..pinnacle.records import Damage, ImageSetEntry, Patient, PlanEntry
-from ..pinnacle.sources import UNREAD, Source, opened
+from ..pinnacle.sources import SQUEEZED, TARS, UNREAD, Source, opened
 
 _log = logging.getLogger("qa_fetch.backends")
 
-_TARS = (".tar", ".tar.gz", ".tgz")
-# Not read, but named with what to do.
-_SQUEEZED = tuple(".tar.bz2 .tbz2 .tbz .tar.xz .txz .tar.z .taz .tar.zst .tzst".split())
 _PATIENT = "Patient"  # the file that makes a folder an unpacked patient
 _BINARY = ".binary."  # dose files: the text of their plan and their sizes tell two of them apart
 
@@ -95,7 +92,7 @@ def scan(name: str, root: Path) -> dict[bytes, State]:
             found[_relative(root, Path(folder))] = state(Path(folder))
             continue
         for file in files:
-            if file.lower().endswith(_TARS + _SQUEEZED) and not file.startswith("."):
+            if file.lower().endswith(TARS + SQUEEZED) and not file.startswith("."):
                 path = Path(folder, file)
                 found[_relative(root, path)] = state(path)
     return found

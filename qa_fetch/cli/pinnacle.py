@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..errors import Incomplete
 from .output import command, complain, for_machines, on_one_line, progress, say_facts, say_json, say_table
 from .pinnacle_migrate import add_migrate
-from .pinnacle_validate import add_validate
+from .pinnacle_validate import add_validate, add_what
 
 if TYPE_CHECKING:
     from ..pinnacle import Converted, Listed, Report
@@ -131,15 +131,7 @@ def add_export(commands: Any) -> None:
     made.add_argument(
         "--to", metavar="DIR", type=Path, required=True, help="the output folder; each patient gets a folder in it"
     )
-    made.add_argument("--patient", metavar="ID", help="one of several patients: its number, or its folder")
-    made.add_argument("--plan", metavar="NAME", help="only this plan: its name or its number (default: all)")
-    made.add_argument("--trial", metavar="NAME", help="only this trial: its name or its number (default: all)")
-    made.add_argument(
-        "--mu",
-        choices=("agree", "formula", "grid"),
-        default="agree",
-        help="take monitor units only where formula and dose grid agree, or those of one of them (default: agree)",
-    )
+    add_what(made)
     for_machines(made)
 
 

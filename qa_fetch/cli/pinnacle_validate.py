@@ -35,6 +35,12 @@ def add_validate(commands: Any) -> None:
     made.add_argument(
         "--to", metavar="HTML", type=Path, default=Path(_PAGE), help=f"the report, a page (default: {_PAGE})"
     )
+    add_what(made)
+    for_machines(made)
+
+
+def add_what(made: argparse.ArgumentParser) -> None:
+    """The options that say what of an archive is converted."""
     made.add_argument("--patient", metavar="ID", help="one of several patients: its number, or its folder")
     made.add_argument("--plan", metavar="NAME", help="only this plan: its name or its number (default: all)")
     made.add_argument("--trial", metavar="NAME", help="only this trial: its name or its number (default: all)")
@@ -42,9 +48,8 @@ def add_validate(commands: Any) -> None:
         "--mu",
         choices=("agree", "formula", "grid"),
         default="agree",
-        help="how our monitor units are found, as in an export (default: agree)",
+        help="take monitor units only where formula and dose grid agree, or those of one of them (default: agree)",
     )
-    for_machines(made)
 
 
 def validate(given: argparse.Namespace) -> int:

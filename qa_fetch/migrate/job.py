@@ -19,7 +19,7 @@ from ..bulk import DONE, Item, Ledger, Pace, run
 from ..bulk.progress import OnProgress
 from ..bulk.stopping import Stop
 from ..errors import ConfigError
-from ..pinnacle.export import CHOICES
+from ..pinnacle.choosing import check_units
 from ..shelf.disk import make_folder
 from . import sending
 from .accounting import Known, entries
@@ -81,8 +81,7 @@ def migrate(
         As for ``qa_fetch.bulk.run``.
     """
     file, root = Path(patients), Path(archives).absolute()
-    if mu not in CHOICES:
-        raise ConfigError(f"monitor units cannot be taken by {mu!r}. Say {', '.join(CHOICES)}.")
+    check_units(mu)
     if importlib.util.find_spec("numpy") is None:
         raise ConfigError('converting from Pinnacle needs numpy. Run: pip install "qa_fetch[pinnacle]"')
     sending.check(confirm)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Optional, Union
 
-from ..errors import Ambiguous, BadArchive, NotFound, QAFetchError
+from ..errors import Ambiguous, BadArchive, ConfigError, NotFound, QAFetchError
 from . import reading
 from .objects import plain
 from .records import Patient, PlanEntry
 from .sources import Source
 from .uids import Uids
+
+UNITS = ("agree", "formula", "grid")  # ways to monitor units
 
 Name = Union[str, int, None]  # a plan or a trial by its name or its number
 
@@ -34,6 +36,12 @@ class Chosen:
     plans: tuple[ChosenPlan, ...]
     whole: bool
     twin: bool = False  # whether another folder of the archive is the same patient, as far as UIDs go
+
+
+def check_units(way: str) -> None:
+    """ConfigError where there is no such way to monitor units."""
+    if way not in UNITS:
+        raise ConfigError(f"there is no way {way!r} to find monitor units. Name one of {', '.join(UNITS)}.")
 
 
 def everybody(source: Source) -> list[Patient]:

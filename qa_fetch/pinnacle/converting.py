@@ -220,9 +220,7 @@ class Conversion:
             return self._attempt(f"RTPLAN of {of}", make)
 
         def dose_with(plan_uid: Optional[str]) -> Optional[Encoded]:
-            return self._attempt(
-                f"RTDOSE of {of}", partial(dose.dose, work, series, trial, units, plan_uid, structure_uid)
-            )
+            return self._attempt(f"RTDOSE of {of}", partial(dose.dose, work, series, trial, units, plan_uid))
 
         given = dose_with(plan_uid)
         planned = plan_with(given.sop_instance if given is not None else None)

@@ -36,7 +36,6 @@ def dose(
     trial: Trial,
     units: Mapping[int, MonitorUnits],
     plan_uid: Optional[str],
-    structure_uid: Optional[str],
 ) -> Optional[Encoded]:
     """The dose of a trial; None and a note where any part of it is missing or not sure.
 
@@ -50,8 +49,6 @@ def dose(
         The monitor units of its beams: ``monitor_units.of_trial``.
     plan_uid
         The plan that it refers to; None where there is none.
-    structure_uid
-        Not written: a plan refers to structures, a dose only where it brings a DVH of them.
     """
     assert work.plan is not None
     where = f"plan {work.plan.entry.number}, trial {trial.index}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from ..errors import ConfigError
-from .choosing import Chosen, Name, choose, everybody, trial_names
+from .choosing import Chosen, Name, check_units, choose, everybody, trial_names
 from .making import Left
 from .naming import folders
 from .releasing import Workplace, refuse_foreign, save_report
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .converting import Conversion
 
 OnProgress = Callable[[int, int], None]
-CHOICES = ("agree", "formula", "grid")
 
 
 def export(
@@ -76,8 +75,7 @@ def export(
 
 def _check(path: Path, output: Path, mu: str) -> None:
     """ConfigError where a conversion cannot be, before anything is read."""
-    if mu not in CHOICES:
-        raise ConfigError(f"monitor units cannot be found by {mu!r}. Say one of {', '.join(CHOICES)}.")
+    check_units(mu)
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output} is a file. Name a folder.")
     if path.is_dir() and path.resolve() in (output.resolve(), *output.resolve().parents):

@@ -11,9 +11,7 @@ from ..errors import QAFetchError
 from . import reading
 from .choosing import everybody
 from .records import Damage, ImageSetEntry, Patient, PlanEntry
-from .sources import Source, opened
-
-_TARS = (".tar", ".tar.gz", ".tgz")
+from .sources import SQUEEZED, TARS, Source, opened
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,8 @@ def listing(path: Union[str, Path]) -> Iterator[Listed]:
         A tar, a compressed tar, an unpacked archive, or a folder with tars.
     """
     place = Path(path)
-    tars = sorted(each for each in place.iterdir() if each.name.lower().endswith(_TARS)) if place.is_dir() else []
+    files = place.iterdir() if place.is_dir() else ()
+    tars = sorted(each for each in files if each.name.lower().endswith(TARS + SQUEEZED))
     if not tars:
         yield _listed(place)
         return

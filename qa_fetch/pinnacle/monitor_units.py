@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional, Union
 
-from ..errors import BadArchive, ConfigError, NotFound
+from ..errors import BadArchive, NotFound
 from . import grids
+from .choosing import check_units
 from .making import Work
 from .records import Beam, Grid, Machine, Point, Prescription, Trial, Triple
 from .scales import machine_of
 
-CHOICES = ("agree", "formula", "grid")
 _AGREE = 0.005
 _SAME_SUM = 0.01
 _SAME_DOSE = 0.05
@@ -55,8 +55,7 @@ def of_trial(work: Work, trial: Trial, choice: str = "agree") -> dict[int, Monit
     choice
         ``agree``: none where formula and grid differ; ``formula`` or ``grid``: that one where they differ.
     """
-    if choice not in CHOICES:
-        raise ConfigError(f"there is no way {choice!r} to find monitor units. Name one of {', '.join(CHOICES)}.")
+    check_units(choice)
     assert work.plan is not None
     plan = work.plan
     where = f"plan {plan.entry.number}, trial {trial.index}"

@@ -16,6 +16,8 @@ from ..errors import BadArchive, NotFound
 from .stores import Gzip, Part, Plain, Store
 from .tars import Headers
 
+TARS = (".tar", ".tar.gz", ".tgz")  # how the names of archives end
+SQUEEZED = tuple(".tar.bz2 .tbz2 .tbz .tar.xz .txz .tar.z .taz .tar.zst .tzst".split())  # and of those not read
 _MOST_MEMBERS = 200_000
 _LONGEST_NAME = 4096
 _LONGEST_NAMES = 64 << 20  # characters of all names together

@@ -68,6 +68,18 @@ def test_list_goes_through_a_folder_of_tars_and_names_the_broken_one(archive, tm
     ]
 
 
+def test_list_does_not_pass_over_what_it_cannot_unpack(archive, run, tmp_path):
+    """An archive in a compression that nobody reads here is named, with what to do."""
+    archive("tars/a.tar", identifier="PH0001", size="tiny")
+    (tmp_path / "tars" / "b.tar.bz2").write_bytes(b"BZh91AY&SY")
+    ran = run("list", tmp_path / "tars")
+    assert ran.code == 1
+    assert ran.rows[-2] == [
+        "b.tar.bz2",
+        "b.tar.bz2 is compressed with bzip2, which is not read. Unpack it first: bunzip2",
+    ]
+
+
 def test_list_for_machines(archive, run):
     """The same as the library's listing."""
     truth = archive(size="tiny", trials=2)

@@ -25,14 +25,14 @@ PLAN = "2.25.11"
 def made(of: Work, given: Trial, images: ImageSeries, **changes: Any) -> Any:
     """A dose that must be written, with what it was encoded as."""
     units = changes.pop("units", None) or of_trial(of, given)
-    encoded = dose(of, images, given, units, changes.get("plan_uid", PLAN), None)
+    encoded = dose(of, images, given, units, changes.get("plan_uid", PLAN))
     assert encoded is not None, of.notes.skipped
     return encoded, opened(encoded.data)
 
 
 def refused(of: Work, given: Trial, images: ImageSeries) -> str:
     """Why a dose is not written."""
-    assert dose(of, images, given, of_trial(of, given), PLAN, None) is None
+    assert dose(of, images, given, of_trial(of, given), PLAN) is None
     (left,) = of.notes.skipped
     assert left.what == "RTDOSE of plan 0, trial 0"
     return left.reason
@@ -158,7 +158,7 @@ def test_a_damaged_dose_of_one_beam_leaves_out_the_whole_sum(tmp_path: Path, dat
     given = trial(*two())
     of = work(tmp_path, given, doses=[grid_dose(), data])
     units = {index: MonitorUnits(100.0, 100.0, 100.0, sure=True) for index in range(2)}
-    assert dose(of, series(), given, units, PLAN, None) is None
+    assert dose(of, series(), given, units, PLAN) is None
     assert of.notes.skipped == [Left("RTDOSE of plan 0, trial 0", reason)]
 
 
@@ -230,7 +230,7 @@ def test_a_grid_that_claims_more_than_its_file_takes_no_memory(tmp_path: Path) -
     assert refused(work(tmp_path, given, machines=()), given, series()).startswith("the monitor units of beam 0")
     of = work(tmp_path, given)
     units = {index: MonitorUnits(100.0, 100.0, 100.0, sure=True) for index in range(2)}
-    assert dose(of, series(), given, units, PLAN, None) is None
+    assert dose(of, series(), given, units, PLAN) is None
     assert of.notes.skipped[0].reason == (
         f"the dose file of beam 0 is cut short ({WHOLE} bytes instead of {expected}); {RESTORE}"
     )
@@ -256,7 +256,7 @@ def test_a_dose_that_no_treatment_gives_is_not_written(tmp_path: Path) -> None:
     damaged[2, 1, 2] = 1e30
     of = work(tmp_path, given, doses=[damaged])
     units = {0: MonitorUnits(100.0, 100.0, 100.0, sure=True)}
-    assert dose(of, series(), given, units, PLAN, None) is None
+    assert dose(of, series(), given, units, PLAN) is None
     reason = "it reaches 1.2e+31 Gy, which no treatment gives; restore the plan's folder from its backup"
     assert of.notes.skipped == [Left("RTDOSE of plan 0, trial 0", reason)]
 
@@ -266,7 +266,7 @@ def test_one_dose_file_of_two_beams_is_not_added_twice(tmp_path: Path) -> None:
     given = trial(*two({}, {"dose": "dose.0"}))
     of = work(tmp_path, given, doses=[grid_dose(), None])
     units = {index: MonitorUnits(100.0, 100.0, 100.0, sure=True) for index in range(2)}
-    assert dose(of, series(), given, units, PLAN, None) is None
+    assert dose(of, series(), given, units, PLAN) is None
     reason = "two of its beams name the same dose file; restore plan.Trial from its backup"
     assert of.notes.skipped == [Left("RTDOSE of plan 0, trial 0", reason)]
 

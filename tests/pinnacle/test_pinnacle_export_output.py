@@ -85,7 +85,7 @@ def test_one_patient_by_number_or_folder(archive, tmp_path, patient):
         (
             {"mu": "guess"},
             ConfigError,
-            "monitor units cannot be found by 'guess'. Say one of agree, formula, grid.",
+            "there is no way 'guess' to find monitor units. Name one of agree, formula, grid.",
         ),
     ],
 )

@@ -307,7 +307,7 @@ def test_places_where_nothing_may_be_written_are_refused(phantoms: Path, tars: P
         f"{asked} is a file. Name a folder.",
         f"{asked / 'import'} cannot be made (Not a directory). Check the path, and that this user may write there.",
         "the patients are to go nowhere. Name an import folder, an archive to send to, or both.",
-        "monitor units cannot be taken by 'best'. Say agree, formula, grid.",
+        "there is no way 'best' to find monitor units. Name one of agree, formula, grid.",
         "an archive cannot confirm by 'trust'. Say find, commit, store.",
     ]
     assert prints(tars).keys() == {"one.tar"}
