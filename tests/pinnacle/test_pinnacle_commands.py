@@ -70,6 +70,7 @@ def test_list_goes_through_a_folder_of_tars_and_names_the_broken_one(archive, tm
 
 def test_list_does_not_pass_over_what_it_cannot_unpack(archive, run, tmp_path):
     """An archive in a compression that nobody reads here is named, with what to do."""
+    (tmp_path / "tars").mkdir()
     archive("tars/a.tar", identifier="PH0001", size="tiny")
     (tmp_path / "tars" / "b.tar.bz2").write_bytes(b"BZh91AY&SY")
     ran = run("list", tmp_path / "tars")
