@@ -89,6 +89,7 @@ def test_every_command_mirrors_a_public_function() -> None:
     from qa_fetch.batch.dumps import move_dumps
     from qa_fetch.batch.nifti import convert_to_nifti
     from qa_fetch.batch.report_text import report_text
+    from qa_fetch.cohort import Cohort
     from qa_fetch.config import Config
     from qa_fetch.demo import demo
     from qa_fetch.node import Node
@@ -115,6 +116,7 @@ def test_every_command_mirrors_a_public_function() -> None:
         "pseudonyms": pseudonyms,
         "karnak-tag": karnak.tag,
         "pinnacle": export,  # tests/pinnacle/test_pinnacle_commands.py and others have its own
+        "cohort": Cohort,  # tests/cohort/test_cohort_command.py has its own
         "testpack": build,
         "qatrack": push,
     }

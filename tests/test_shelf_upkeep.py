@@ -304,7 +304,7 @@ def test_a_disk_that_fills_while_a_set_is_put_together_leaves_no_half_set(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", full)
-        patch.setattr("qa_fetch.shelf.store.shutil.copyfile", full)
+        patch.setattr("qa_fetch.shelf.disk.shutil.copyfile", full)
         with pytest.raises(Incomplete) as caught:
             _portal(archive)
     home = next(root.iterdir())

@@ -15,7 +15,7 @@ from .. import part10
 from ..archive import Archive, Images
 from ..bulk import Done
 from ..errors import BadArchive, Incomplete, NotFound
-from ..shelf.disk import is_full
+from ..shelf.disk import is_full, link
 from .info import complete_facts, header, write_info
 from .selecting import SERIES_KEYWORDS
 
@@ -225,7 +225,7 @@ def _put(images: Images, place: Path) -> int:
     try:
         building.mkdir()
         for name, file in names.items():
-            _link(file, building / name)
+            link(file, building / name)
         if place.is_dir():
             _bring_along(place, building, names)
             place.replace(old)
@@ -272,12 +272,4 @@ def _bring_along(source: Path, target: Path, but: Container[str]) -> None:
             there.mkdir()
             _bring_along(one, there, ())
         else:
-            _link(one, there)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where the disk has no such thing."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+            link(one, there)

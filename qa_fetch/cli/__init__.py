@@ -15,6 +15,7 @@ from . import (
     anonymise,
     archives,
     batch,
+    cohort,
     companions,
     fetching,
     local,
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     pseudonyms.add_pseudonyms(commands)
     pseudonyms.add_karnak_tag(commands)
     pinnacle.add_pinnacle(commands)
+    cohort.add_cohort(commands)
     testpack.add_testpack(commands)
     qatrack.add_qatrack(commands)
     return top

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any
 
 from ..archive import Archive
 from ..errors import ConfigError, Incomplete
 from .anonymising import add_anonymising, anonymiser_of
 from .output import amount, command, complain, for_machines, on_one_line, say_facts, say_json, say_table
+from .progress import bar
 
 if TYPE_CHECKING:
     from ..batch.releasing import Released
@@ -71,11 +69,11 @@ def batch(given: argparse.Namespace) -> int:
     if given.upload is not None:
         return _upload(given, source, pace)
     if given.dry_run:
-        with _bar() as on_progress:
+        with bar("asking the archive for each row", rate=True) as on_progress:
             plan = look_up(given.queryfile, source, pace=pace, on_progress=on_progress)
         return _say_plan(plan, given.json)
     anonymiser = anonymiser_of(given)
-    with _bar() as on_progress:
+    with bar("asking the archive for each row", rate=True) as on_progress:
         report = fetch_csv(
             given.queryfile,
             source,
@@ -145,7 +143,7 @@ def _upload(given: argparse.Namespace, source: Archive, pace: Any) -> int:
     from ..batch import upload
     from ..batch.uploading import reports_of
 
-    with _bar() as on_progress:
+    with bar("looking at the files", rate=True) as on_progress:
         report = upload(
             given.upload,
             source,
@@ -264,36 +262,3 @@ def _say_plan(plan: Any, as_json: bool) -> int:
         say_table(("row", "why there is nothing"), [(one.row, one.problem) for one in plan.unanswered])
     say_facts({"series": len(rows), "objects": plan.objects, "about": amount(plan.bytes)})
     return 1 if plan.unanswered else 0
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Optional[Callable[[Any], None]]]:
-    """A bar on standard error with the rate and the time left; nothing where nobody watches."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.completed}/{task.fields[of]}"), BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("asking the archive for each row", total=None, of="?")
-
-        def show(now: Any) -> None:
-            left = (
-                ""
-                if now.left is None
-                else f", {now.left / 60:.0f} min left"
-                if now.left > 90
-                else f", {now.left:.0f} s left"
-            )
-            failed = f", {now.failed} failed" if now.failed else ""
-            says = f" - {now.says}" if now.says else ""
-            text = f"{amount(now.rate)}/s{left}{failed}{says}"
-            bar.update(task, completed=now.done + now.failed, total=now.total, of=now.total or "?", description=text)
-
-        yield show

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, Incomplete
 from .output import amount, command, complain, for_machines, on_one_line, say_facts, say_json, say_table
+from .progress import bar
 
 if TYPE_CHECKING:
     from ..migrate import Migration
@@ -82,7 +80,7 @@ def migrate(given: argparse.Namespace) -> int:
     if given.to is None and given.send is None:
         raise ConfigError("say where the patients go: --to DIR, --send ARCHIVE, or both.")
     own = {} if given.ae_title is None else {"local_ae_title": given.ae_title}
-    with _bar() as on_progress:
+    with bar("looking at the archives") as on_progress:
         done = move(
             given.patients,
             given.archives,
@@ -147,35 +145,3 @@ def _say_machines(done: Migration) -> int:
         }
     )
     return done.exit_code
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Optional[Callable[[Any], None]]]:
-    """A bar on standard error with the time left, first of the archives, then of the patients; nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.completed}/{task.fields[of]}"), BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("looking at the archives", total=None, of="?")
-
-        def show(now: Any) -> None:
-            left = (
-                ""
-                if now.left is None
-                else f"{now.left / 60:.0f} min left"
-                if now.left > 90
-                else f"{now.left:.0f} s left"
-            )
-            failed = f"{now.failed} failed" if now.failed else ""
-            text = ", ".join(filter(None, (left, failed, now.says)))
-            bar.update(task, completed=now.done + now.failed, total=now.total, of=now.total or "?", description=text)
-
-        yield show

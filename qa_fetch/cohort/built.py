@@ -83,6 +83,8 @@ class Built:
     structures: tuple[BuiltSet, ...]
     plans: tuple[BuiltPlan, ...]
     doses: tuple[BuiltDose, ...]
+    made: tuple[tuple[str, int], ...] = ()  # every file that the build made, and its size
+    notes: tuple[str, ...] = ()  # what it noted on the way, since notes are written anew more often than it is done
 
     def write(self, folder: PatientFolder) -> Path:
         """Write it, at once or not at all."""
@@ -123,6 +125,8 @@ def _from_json(found: Any) -> Built:
     )
     found["plans"] = tuple(BuiltPlan(**{**each, "reasons": tuple(each["reasons"])}) for each in found["plans"])
     found["doses"] = tuple(BuiltDose(**each) for each in found["doses"])
+    found["made"] = tuple((str(name), int(size)) for name, size in found.get("made", ()))
+    found["notes"] = tuple(map(str, found.get("notes", ())))
     return Built(**found)
 
 

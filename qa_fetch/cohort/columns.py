@@ -42,6 +42,7 @@ PLACE = (
     "SeriesDate"
 ).split()  # what the archive knows of patient, study and series
 COLUMNS = tuple(dict.fromkeys((*INSTANCE, *PLACE)))  # StudyDescription once, where the header's would stand
+_BLANK = dict.fromkeys(COLUMNS, MISSING)
 NEEDED = frozenset(
     (*INSTANCE, "SeriesDescription", "SeriesDate", "StructureSetROISequence", "ReferencedFrameOfReferenceSequence")
 ) - {"PixelData", *WORKED_OUT}  # the keywords of a header that fill a row
@@ -163,9 +164,9 @@ def references(cell: Optional[str], keyword: str = "ReferencedSOPInstanceUID") -
 
 
 def roi_names(cell: Optional[str]) -> tuple[str, ...]:
-    """The names in an ``organs`` cell; ValueError where it is no sequence."""
+    """The names in an ``organs`` cell, empty where a region has none; ValueError where it is no sequence."""
     items = [item for item in literal(cell) if isinstance(item, dict)]
-    return tuple(name for item in items for name in item if isinstance(name, str) and name != MISSING)
+    return tuple(given(name) for item in items for name in item if isinstance(name, str))
 
 
 def path_of(folder: Path, patient: Union[str, int], outcome: str) -> Path:
@@ -236,6 +237,8 @@ def read(path: Path) -> list[dict[str, str]]:
             f"a summary in {path.parent} is not a table of PDCP: it lacks {lacking[0]}. "
             "Run qa-fetch cohort summarise again for this patient."
         )
+    if set(names) <= set(COLUMNS):  # hundreds of thousands of cells, when a rule changes
+        return [{**_BLANK, **found} for found in rows]
     return [{column: found.get(column, MISSING) for column in COLUMNS} for found in rows]
 
 

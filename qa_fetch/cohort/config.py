@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Optional, Union
 from ..config.options import FILE, FOLDER, SECONDS, Option, shown
 from ..config.secret import read_secret
 from ..config.sources import from_file
-from ..config.values import as_above_zero, as_number, as_path, as_text, as_url, one_word_of
+from ..config.values import as_above_zero, as_flag, as_number, as_path, as_text, as_url, one_word_of
 from ..errors import ConfigError
 
 _LARGEST = 1 << 20  # bytes
@@ -24,6 +24,7 @@ _LAYOUT = {
     "link_to_ids": "ids/ids.csv",
     "work": "work",
 }  # below ``folder``, as step 2 of PDCP's manual has it
+_ON_DISK = ("folder", "pinnacle")  # addresses of archives that are paths
 _MANUAL = {
     "datadictionary": "datadirectory",
     "quarantine": "thequarantine",
@@ -94,6 +95,7 @@ class Settings:
     approval: str
     boosts: str
     course_days: int
+    dose_on_images: bool = False
     unused: tuple[str, ...] = ()
 
     def secret(self) -> Optional[str]:
@@ -196,6 +198,7 @@ _KEYS: dict[str, Option] = {
     "approval": Option(f"one of {', '.join(_APPROVAL)}", one_word_of(*_APPROVAL), "respect"),
     "boosts": Option(f"one of {', '.join(_BOOSTS)}", one_word_of(*_BOOSTS), "join"),
     "course_days": Option("a whole number of days from 0 up", _as_count, 90),
+    "dose_on_images": Option("true or false", as_flag, False),
 }
 
 
@@ -295,6 +298,9 @@ def _place(values: dict[str, Any], folder: Optional[Path], named: Mapping[str, A
             values[key] = root / _LAYOUT[key]
         if values[key] is not None and folder is not None:
             values[key] = folder / values[key]
+    kind, colon, place = (values["archive"] or "").partition(":")
+    if folder is not None and colon and kind in _ON_DISK:
+        values["archive"] = f"{kind}:{folder / place}"
     if values["ipport"] is not None and values["archive"] is not None:
         wrong.append("both ipport and archive are there; keep one of them")
     if values["ipport"] is None and values["archive"] is None and not {"ipport", "archive"} & named.keys():

@@ -5,7 +5,7 @@ Dx is the lowest dose of the *hottest* x % (PDCP counted from the other end), Vx
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Optional, Union
@@ -109,6 +109,13 @@ class Dvh:
         found += _rounded(self._dose_of(shares / 100 * self.inside_cc)) if known else [None] * len(shares)
         return dict(zip(columns(prescription_cgy is not None), found))
 
+    def curve(self, points: int = 400) -> tuple[Floats, Floats]:
+        """At most so many doses (Gy), ascending from 0, and the share (%) that has each or more, never rising."""
+        if self.inside_cc <= 0:
+            return np.empty(0), np.empty(0)
+        doses = np.unique(np.concatenate([[0.0], np.linspace(self.doses[0], self.doses[-1], points - 1)]))
+        return doses, self._volume_of(doses) / self.inside_cc * 100
+
     def assuming(self, dose: float) -> Dvh:
         """The histogram of all of it, were this the dose of what lies outside of the grid."""
         if not self.outside_cc:
@@ -153,22 +160,52 @@ def of(roi: Union[Region, Mask], dose: Volume, images: Optional[Grid] = None) ->
     images
         On which contours were drawn: how thick a plane is. Without them that is how far planes usually lie apart.
     """
-    sampled = sampling.of_region(roi, dose, images) if isinstance(roi, Region) else sampling.of_mask(roi, dose)
-    inside = ~np.isnan(sampled.doses)
-    doses, weights = sampled.doses[inside], sampled.weights[inside]
-    order = np.argsort(doses, kind="stable")
-    found = Dvh(doses[order], weights[order], sampled.volume_cc)
+    sampled = points(roi, [dose], images)
+    return of_points(roi, [dose], sampled, sampled.doses[0])
+
+
+def points(roi: Union[Region, Mask], doses: Sequence[Volume], images: Optional[Grid] = None) -> sampling.Sampled:
+    """The points of a region, and what each of several doses is there.
+
+    Parameters
+    ----------
+    roi, images
+        As for ``of``.
+    doses
+        Gy; each on a grid of its own.
+    """
+    return sampling.of_region(roi, doses, images) if isinstance(roi, Region) else sampling.of_mask(roi, doses)
+
+
+def of_points(roi: Union[Region, Mask], doses: Sequence[Volume], sampled: sampling.Sampled, values: Floats) -> Dvh:
+    """The histogram of what the points of a region have.
+
+    Parameters
+    ----------
+    roi, doses, sampled
+        What ``points`` was given, and what it gave.
+    values
+        What is counted, for each point; NaN where that is not known.
+    """
+    inside = ~np.isnan(values)
+    if inside.all():
+        known, weights = values, sampled.weights
+    else:
+        known, weights = values[inside], sampled.weights[inside]
+    order = np.argsort(known, kind="stable")
+    found = Dvh(known[order], weights[order], sampled.volume_cc)
     said = [Caution("drawn", text) for text in roi.warnings]
     frames = {roi.frame_of_reference if isinstance(roi, Region) else roi.grid.frame_of_reference}
-    if len((frames | {dose.grid.frame_of_reference}) - {None}) > 1:
+    frames |= {dose.grid.frame_of_reference for dose in doses}
+    if len(frames - {None}) > 1:
         text = "The ROI is in another frame of reference than the dose. Check that they belong together."
         said.append(Caution("frame", text))
     return replace(found, cautions=(*said, *_cautions(found, sampled.gaps)))
 
 
 def whole(dose: Volume) -> Dvh:
-    """The histogram of all voxels of a dose."""
-    doses = np.sort(np.asarray(dose.values, dtype=np.float64), axis=None)
+    """The histogram of all voxels of a dose that is known there."""
+    doses = np.sort(dose.values[~np.isnan(dose.values)].astype(np.float64), axis=None)
     return Dvh(doses, np.full(doses.size, dose.grid.voxel_cc), doses.size * dose.grid.voxel_cc)
 
 

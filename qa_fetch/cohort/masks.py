@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadArchive, NotFound
+from . import slabs
 from .contours import Region
 from .grids import Floats, Grid, Volume
+from .slabs import ON_SLICE, Slab, Slabs
 
 _SAME_PLANE: Final = 0.1  # mm by which outlines of one plane may differ
-_ON_SLICE: Final = 0.1  # of a slice by which an outline may miss its centre
 _ASKEW: Final = 0.25  # of a slice by which an outline may leave its plane
-_FARTHEST: Final = 4.0  # slices apart that outlines may be drawn and still stand for those between
-_REGULAR: Final = 0.75  # of the distances between planes that must be the same for that
 _LINES: Final = 4  # in each row of voxels; a power of two, so that all shares are exact
 _LINES_OF_SMALL: Final = 16
 _SMALL: Final = 64  # rows
@@ -57,13 +56,6 @@ class Mask:
         return Volume(self.grid, self.whole().view(np.uint8), "SEG", "")
 
 
-class _Slab(NamedTuple):
-    """What the outlines of a plane stand for: from and to, in slices."""
-
-    low: float
-    high: float
-
-
 class _Planes(NamedTuple):
     """The outlines of a region by plane, ascending; a voxel's edges are whole numbers."""
 
@@ -81,9 +73,9 @@ def mask(region: Region, grid: Grid) -> Mask:
     smaller than the region as drawn is said in ``warnings``.
     """
     planes = _planes(region, grid)
-    slabs, drawn = _slabs(planes.heights, float(grid.spacing[0]))
-    said = [*region.warnings, *_elsewhere(region, grid), *drawn]
-    weights = [_weights(slab, grid.shape[0]) for slab in slabs]
+    standing = slabs.of(planes.heights, 1.0)
+    said = [*region.warnings, *_elsewhere(region, grid), *_drawn(standing, float(grid.spacing[0]))]
+    weights = [_weights(slab, grid.shape[0]) for slab in standing.slabs]
     used = [index for index, each in enumerate(weights) if each]
     slices = [number for each in weights for number in each]
     rows, columns = (_stretch(values, size) for values, size in zip((planes.rows, planes.columns), grid.shape[1:]))
@@ -97,7 +89,7 @@ def mask(region: Region, grid: Grid) -> Mask:
     for index, share in _coverage(planes, used, rows, columns):
         for number, weight in weights[index].items():
             fraction[number - box[0].start] += share if weight == 1 else share * np.float32(weight)
-    said += _beyond(planes, weights, slabs, grid)
+    said += _beyond(planes, weights, standing.slabs, grid)
     if not (fraction >= 0.5).any():
         said.append("It is thinner than a voxel, so its mask is empty.")
     volume = float(fraction.sum(dtype=np.float64)) * grid.voxel_cc
@@ -139,47 +131,30 @@ def _elsewhere(region: Region, grid: Grid) -> list[str]:
     return ["It is drawn in another frame of reference than that of the images."] if len(frames) > 1 else []
 
 
-def _slabs(heights: Floats, spacing: float) -> tuple[list[_Slab], list[str]]:
-    """What each plane stands for: half way to its neighbours, but no farther than planes of this region usually lie.
+def _drawn(found: Slabs, spacing: float) -> list[str]:
+    """How a region is drawn where that is not one plane on each image.
 
     Parameters
     ----------
-    heights
-        Of the planes, ascending, in slices.
+    found
+        What its planes stand for, in slices.
     spacing
-        Of the slices, mm; for what is said.
+        Of the slices, mm.
     """
-    gaps = np.diff(heights)
-    thickness, said = _thickness(gaps, spacing)
-    empty = int(np.maximum(np.rint(gaps / thickness) - 1, 0).sum())
-    if empty:
-        said.append(f"Planes without contours between its first and its last were left empty: {empty}.")
-    nearest = np.rint(heights)
-    if thickness == 1 and (np.diff(nearest) > 0).all() and np.abs(heights - nearest).max() <= _ON_SLICE:
-        return [_Slab(height - 0.5, height + 0.5) for height in nearest], said
-    said.append("Its contours lie between the images and were shared out among them.")
-    half = np.minimum(gaps, thickness) / 2
-    below, above = np.append(thickness / 2, half), np.append(half, thickness / 2)
-    return [_Slab(low, high) for low, high in zip(heights - below, heights + above)], said
+    said = []
+    if found.thickness != 1:
+        said.append(
+            f"Its contours lie {found.thickness * spacing:.2f} mm apart on images that lie {spacing:.2f} mm apart, "
+            "and each stands for its own distance."
+        )
+    if found.empty:
+        said.append(f"Planes without contours between its first and its last were left empty: {found.empty}.")
+    if not found.on_slices:
+        said.append("Its contours lie between the images and were shared out among them.")
+    return said
 
 
-def _thickness(gaps: Floats, spacing: float) -> tuple[float, list[str]]:
-    """How thick a plane is, in slices: one, unless contours are drawn closer, or regularly farther apart."""
-    if not gaps.size:
-        return 1.0, []
-    usual = float(np.sort(gaps)[(gaps.size - 1) // 2])
-    if abs(usual - 1) <= 2 * _ON_SLICE:
-        return 1.0, []
-    same = float((np.abs(gaps - usual) <= 0.05 * usual).mean())
-    if usual > 1 and (gaps.size < 2 or same < _REGULAR or usual > _FARTHEST):
-        return 1.0, []
-    return usual, [
-        f"Its contours lie {usual * spacing:.2f} mm apart on images that lie {spacing:.2f} mm apart, "
-        "and each stands for its own distance."
-    ]
-
-
-def _weights(slab: _Slab, count: int) -> dict[int, float]:
+def _weights(slab: Slab, count: int) -> dict[int, float]:
     """Which slices a slab covers, and how much of each."""
     first, last = int(np.floor(slab.low + 0.5)), int(np.ceil(slab.high - 0.5))
     found = {}
@@ -195,12 +170,12 @@ def _stretch(places: Floats, size: int) -> slice:
     return slice(max(int(np.floor(places.min())), 0), min(int(np.ceil(places.max())), size))
 
 
-def _beyond(planes: _Planes, weights: Sequence[dict[int, float]], slabs: Sequence[_Slab], grid: Grid) -> list[str]:
+def _beyond(planes: _Planes, weights: Sequence[dict[int, float]], standing: Sequence[Slab], grid: Grid) -> list[str]:
     """What of a region lies outside of the images.
 
     Parameters
     ----------
-    planes, slabs
+    planes, standing
         The outlines, and what their planes stand for.
     weights
         What of that lies on slices.
@@ -208,11 +183,13 @@ def _beyond(planes: _Planes, weights: Sequence[dict[int, float]], slabs: Sequenc
         Of the images.
     """
     said = []
-    cut = sum(sum(each.values()) < slab.high - slab.low - 0.01 for each, slab in zip(weights, slabs))
+    cut = sum(sum(each.values()) < slab.high - slab.low - 0.01 for each, slab in zip(weights, standing))
     if cut:
-        said.append(f"Planes of contours that lie beyond the first or last image were cut off: {cut} of {len(slabs)}.")
+        said.append(
+            f"Planes of contours that lie beyond the first or last image were cut off: {cut} of {len(standing)}."
+        )
     if any(
-        places.min() < -_ON_SLICE or places.max() > size + _ON_SLICE
+        places.min() < -ON_SLICE or places.max() > size + ON_SLICE
         for places, size in zip((planes.rows, planes.columns), grid.shape[1:])
     ):
         said.append("It reaches beyond the edge of the images, where it was cut off.")

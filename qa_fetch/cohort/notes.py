@@ -105,6 +105,12 @@ class Notes:
         outcomes = {code.outcome for code in self.codes}
         return EXECLUDE if EXECLUDE in outcomes else REVIEW if REVIEW in outcomes else SUCCESS
 
+    @property
+    def deciding(self) -> Optional[Code]:
+        """The code that the status comes from: one that excludes, else one that asks for a review, else the last."""
+        reviewed = (code for code in reversed(self.codes) if code.outcome == REVIEW)
+        return self.excluded_by or next(reviewed, None) or next(iter(reversed(self.codes)), None)
+
     def to_dict(self) -> dict[str, Any]:
         """PDCP's keys, as far as the patient has come, in the order of its example."""
         known: dict[str, Any] = {**self._facts, **self._said, "status": self.status}

@@ -107,6 +107,17 @@ def write_text(target: Path, text: str) -> None:
     write_atomically(target, [text.encode("utf-8")], temporary=Path(name))
 
 
+def link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the disk has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        with target.open("rb+") as file:
+            os.fsync(file.fileno())  # what is written of it later must not survive a power cut without it
+        shutil.copystat(source, target)
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a folder of files; they are read-only, which Windows deletes no more than it renames over them."""
     for path in folder.rglob("*"):

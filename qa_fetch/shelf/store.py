@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from .disk import (
     blocks_of,
     checksum,
     in_words,
+    link,
     make_folder,
     remove_file,
     remove_tree,
@@ -184,7 +184,7 @@ class Shelf:
     def _add(self, target: Path, uid: str) -> dict[str, Any]:
         """One file of a new set, read once more: it must be what arrived, not what became of it."""
         path = self.object_path(uid)
-        _link(path, target)
+        link(path, target)
         state, sha256, crc32 = target.stat(), hashlib.sha256(), 0
         note = read_json(record_of(path)) or {}
         for block in blocks_of(target):
@@ -288,14 +288,3 @@ def read_json(path: Path) -> Optional[dict[str, Any]]:
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system has them, else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-        with target.open("rb+") as file:
-            os.fsync(file.fileno())  # the manifest must not survive a power cut without it
-        shutil.copystat(source, target)

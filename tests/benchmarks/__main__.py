@@ -16,6 +16,7 @@ from . import goals, machine
 from .batch import batch
 from .bench import Bench, opened
 from .bench_anonymise import anonymise
+from .bench_cohort import cohort
 from .bench_pinnacle import pinnacle
 from .bulk import bulk
 from .finding import find
@@ -39,6 +40,7 @@ _SECTIONS = {
     "bulk": bulk,
     "anonymise": anonymise,
     "pinnacle": pinnacle,
+    "cohort": cohort,
     "memory": memory,
 }
 _LEGEND = """\

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from . import batch, bench_anonymise, bench_pinnacle, bulk, newest, node, page, retrieving, sending
+from . import batch, bench_anonymise, bench_cohort, bench_pinnacle, bulk, newest, node, page, retrieving, sending
 from .race import Row
 
 _Key = tuple[str, str, str]
@@ -87,6 +87,7 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
     found.append(Goal("100,000 items: MB of growth", ("bulk", "memory", bulk.GROWTH), 16))
     found += _anonymisers({row.contestant for row in rows if not row.absent})
     found += _pinnacle()
+    found += _cohort({row.contestant for row in rows if not row.absent})
     for row in rows:
         if row.contestant == batch.PACSIFIER and not row.absent:
             key, other = (row.section, row.workload, batch.OURS[1]), (row.section, row.workload, row.contestant)
@@ -123,6 +124,27 @@ def _pinnacle() -> list[Goal]:
         found.append(Goal(f"pinnacle {sort}: MB at the peak", peak, 250))
     one, two = (("pinnacle", bench_pinnacle.MIGRATION, name) for name in (bench_pinnacle.ONE, bench_pinnacle.TWO))
     found.append(Goal("pinnacle migrate: one process / two", two, 1.8, one, faster=True))
+    return found
+
+
+def _cohort(present: Set[str]) -> list[Goal]:
+    ours, found = bench_cohort.OURS, []
+    for workload, peers, least in (
+        (bench_cohort.CT, (bench_cohort.PDCP, bench_cohort.ARCHIVE), 20),
+        (bench_cohort.SUMMARY, (bench_cohort.PDCP,), 5),
+        (bench_cohort.MASKS, bench_cohort.MASKERS, 1),
+        (bench_cohort.DVH, bench_cohort.SAMPLERS, 1),
+    ):
+        for peer in peers:
+            if peer in present:
+                key, other = ("cohort", workload, ours), ("cohort", workload, peer)
+                found.append(Goal(f"cohort {workload}: {peer} / ours", key, least, other, faster=True))
+    for workload in (bench_cohort.MASKS, bench_cohort.DVH):
+        key = ("cohort", bench_cohort.off_by(workload, bench_cohort.VOLUME), ours)
+        found.append(Goal(f"cohort {workload}: % by which 100 cc are wrong", key, 0.5))
+    for what in (bench_cohort.D95, bench_cohort.D2):
+        key = ("cohort", bench_cohort.off_by(bench_cohort.DVH, what), ours)
+        found.append(Goal(f"cohort DVH: Gy by which {what} is wrong", key, 0.05))
     return found
 
 

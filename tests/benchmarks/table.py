@@ -7,7 +7,7 @@ from typing import Optional
 
 from .race import Row
 
-_UNITS = {"s": "{:.4f}", "MB": "{:.1f}"}
+_UNITS = {"s": "{:.4f}", "MB": "{:.1f}", "%": "{:.3f}", "Gy": "{:.3f}"}
 
 
 def block(title: str, rows: Sequence[Row], beside: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ _SECTIONS = {
     "bulk": 2 + 1,
     "anonymise": 2 * 5 + 2 + 1,
     "pinnacle": 2 * (2 + 2) + 2,
+    "cohort": 2 * 3 + 2 * 2 + 3 * 3 + 5 * 3,
     "node store": 2 * 3,
     "node get": 2 * 3,
     "node move": 2 * 3,

@@ -23,7 +23,9 @@ class WorkerFailed(Exception):
 def environment(scratch: Path) -> dict[str, str]:
     """The environment of every child: none of this machine's settings, temporary files in the scratch folder."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("QA_FETCH_", "TCP_NODELAY"))}
-    own["PYTHONPATH"] = os.pathsep.join(map(str, (_TESTS, _TESTS / "qatrack", _TESTS / "pinnacle", _PACKAGE)))
+    own["PYTHONPATH"] = os.pathsep.join(
+        map(str, (_TESTS, _TESTS / "qatrack", _TESTS / "pinnacle", _TESTS / "cohort", _PACKAGE))
+    )
     own["HOME"] = own["XDG_CONFIG_HOME"] = own["TMPDIR"] = str(scratch)
     return own
 

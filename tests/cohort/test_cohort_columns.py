@@ -44,7 +44,7 @@ def test_a_structure_sets_row_has_its_rois_and_its_series() -> None:
     assert found["organs"] == "[{'PTV': 'missing'}, {'missing': 'missing'}]"
     assert (found["len_of_associated_ct_slices"], found["referenced_ct_series_uid"]) == ("3", "1.2.3")
     assert (found["KVP"], found["PixelData"], found["StudyDescription"]) == ("missing", "missing", "breast left")
-    assert columns.roi_names(found["organs"]) == ("PTV",)
+    assert columns.roi_names(found["organs"]) == ("PTV", "")
 
 
 @pytest.mark.parametrize("frame", [[], "", [{}], [{"RTReferencedStudySequence": "x"}], [7]])

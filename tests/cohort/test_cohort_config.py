@@ -97,13 +97,14 @@ def test_pdcps_json_is_taken_as_it_is_in_both_spellings(tmp_path: Path, keys: di
 
 def test_toml_has_the_same_keys_and_one_folder_for_all(tmp_path: Path) -> None:
     """Step 2 of the manual, in one line."""
-    text = 'folder = "breast"\narchive = "pacs"\nprofile = "CRD"\nslices_drop_below = 10\n'
+    text = 'folder = "breast"\narchive = "pacs"\nprofile = "CRD"\nslices_drop_below = 10\ndose_on_images = true\n'
     found = config.load(written(tmp_path, text, "cohort.toml"))
     assert (found.imagesummaries, found.link_to_ids) == (
         tmp_path / "breast/imagesummaries",
         tmp_path / "breast/ids/ids.csv",
     )
     assert (found.archive, found.profile.name, found.slices_drop_below) == ("pacs", "CRD", 10)
+    assert found.dose_on_images and not config.settings({"folder": "x", "archive": "a"}).dose_on_images
     assert found.required_modalities_for_patient == ("CT", "RTSTRUCT", "RTDOSE")
 
 
@@ -200,3 +201,10 @@ def test_what_is_no_json_object_is_refused_in_one_sentence(tmp_path: Path, text:
     assert refusal(tmp_path / "none.json") == (
         "cannot be read (No such file or directory). Check the path and its permissions."
     )
+
+
+@pytest.mark.parametrize("kind", ["folder", "pinnacle"])
+def test_an_archive_on_disk_begins_at_the_file_too(tmp_path: Path, kind: str) -> None:
+    """Wherever the command is run."""
+    toml = f'folder = "cohort"\narchive = "{kind}:exported"\nprofile = "CR"\n'
+    assert config.load(written(tmp_path, toml, "cohort.toml")).archive == f"{kind}:{tmp_path / 'exported'}"

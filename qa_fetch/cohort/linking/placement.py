@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
@@ -12,10 +13,10 @@ Box = tuple[tuple[float, float], ...]
 
 def box_of(rows: Sequence[Mapping[str, str]]) -> Optional[Box]:
     """The box around a series or a dose grid in mm; None where its headers do not tell."""
-    points = [point for row in rows for point in _corners(row)]
-    if not points:
+    boxes = [box for row in rows for box in [_box(row)] if box is not None]
+    if not boxes:
         return None
-    return tuple((min(values), max(values)) for values in zip(*points))
+    return tuple((min(low for low, _ in ends), max(high for _, high in ends)) for ends in zip(*boxes))
 
 
 def share_inside(inner: Optional[Box], outer: Optional[Box]) -> Optional[float]:
@@ -33,23 +34,31 @@ def share_inside(inner: Optional[Box], outer: Optional[Box]) -> Optional[float]:
     return share
 
 
-def _corners(row: Mapping[str, str]) -> list[tuple[float, ...]]:
-    """The corners of one object's first plane, and of its last one."""
-    position, spacing = numbers(row["ImagePositionPatient"]), numbers(row["PixelSpacing"])
-    axes = numbers(row["ImageOrientationPatient"]) or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-    rows, columns = number(row["Rows"]), number(row["Columns"])
-    if (len(position), len(spacing), len(axes)) != (3, 2, 6) or rows is None or columns is None:
-        return []
+def _box(row: Mapping[str, str]) -> Optional[Box]:
+    """The box around one object."""
+    position = numbers(row["ImagePositionPatient"])
+    around = _around(*(row[key] for key in _SHAPE))
+    if len(position) != 3 or around is None:
+        return None
+    return tuple((at + low, at + high) for at, (low, high) in zip(position, around))
+
+
+_SHAPE = ("PixelSpacing", "ImageOrientationPatient", "Rows", "Columns", "GridFrameOffsetVector")
+
+
+@functools.lru_cache(maxsize=256)
+def _around(spacing: str, orientation: str, rows: str, columns: str, offsets: str) -> Optional[Box]:
+    """The box around an object, from its position; the slices of a series have one shape, which is read once."""
+    between, axes = numbers(spacing), numbers(orientation) or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    down_count, across_count = number(rows), number(columns)
+    if (len(between), len(axes)) != (2, 6) or down_count is None or across_count is None:
+        return None
     across, down = axes[:3], axes[3:]
     normal = tuple(across[(n + 1) % 3] * down[(n + 2) % 3] - across[(n + 2) % 3] * down[(n + 1) % 3] for n in range(3))
-    offsets = numbers(row["GridFrameOffsetVector"])
-    depth = offsets[-1] - offsets[0] if offsets else 0.0
-    if offsets and offsets[0] and normal[2] < 0:
+    frames = numbers(offsets)
+    depth = frames[-1] - frames[0] if frames else 0.0
+    if frames and frames[0] and normal[2] < 0:
         depth = -depth  # these are positions along the patient, and not distances along the normal
-    width, height = spacing[1] * (columns - 1), spacing[0] * (rows - 1)
-    return [
-        tuple(position[n] + u * across[n] + v * down[n] + w * normal[n] for n in range(3))
-        for u in (0.0, width)
-        for v in (0.0, height)
-        for w in (0.0, depth)
-    ]
+    width, height = between[1] * (across_count - 1), between[0] * (down_count - 1)
+    ways = [(width * across[n], height * down[n], depth * normal[n]) for n in range(3)]
+    return tuple((sum(min(way, 0.0) for way in each), sum(max(way, 0.0) for way in each)) for each in ways)

@@ -3,71 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Optional, Union
 
 from ...errors import BadArchive
-from .. import codes
-from ..codes import Code
+from .. import choices, codes
+from ..choices import Choice
 from ..columns import day, find, given, read, roi_names
 from ..config import Settings
 from ..notes import Notes, pat_id, summary_of
 from .course import apart, course_note, doubt, outside, slices_of, unfit, without_dose
-from .graph import Chain, Graph, Node, Row, chain_of, link, study_of, why
+from .decision import Decision as Decision
+from .graph import Chain, Node, Row, chain_of, link, study_of
 
 _I, _II = "I: Initial Verification: ", "II: Study verification: "
+_GONE = "what a person chose is not among the sets of objects any more, so a person has to choose again."
 _NO_SUMMARY = {
     None: (codes.I_EXEC_001, "PATIENT IMAGE SUMMARY NOT FOUND"),
     "ERROR": (codes.I_EXEC_002, "ERROR IN THE COLLECTION PROCESS"),
     "IMAGINGDATANOTFOUND": (codes.I_EXEC_003, "IMAGING DATA NOT FOUND"),
 }
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided about a patient, and everything that led to it.
-
-    ``chosen`` is set where the patient proceeds; ``candidates`` are what a person may choose from where it goes to
-    quarantine; ``removed`` says of each object that a rule has taken out why.
-    """
-
-    patient: str
-    notes: Notes
-    graph: Graph = field(repr=False)
-    chosen: Optional[Chain] = None
-    candidates: tuple[Chain, ...] = ()
-    removed: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def code(self) -> Code:
-        """The code that decided."""
-        return self.notes.excluded_by or self.notes.codes[-1]
-
-    @property
-    def status(self) -> str:
-        """``SUCCESS``, ``REVIEW`` or ``EXECLUDE``."""
-        return self.notes.status
-
-    @property
-    def quarantine(self) -> bool:
-        """Whether a person should choose."""
-        return self.code in (codes.I_EXEC_007, codes.II_EXEC_003)
-
-    def why(self, named: str) -> str:
-        """Why an object counts or not, in one sentence; it is named by its UID, or as ``dose 1.2.3``."""
-        uid = (named.split() or [""])[-1]
-        node = self.graph.nodes.get(uid)
-        if node is not None and self.chosen is not None and uid in self.chosen.uids:
-            said = dict.fromkeys(
-                evidence.sentence for edge in self.chosen.links if uid in (edge.source, edge.target)
-                for evidence in edge.evidence
-            )  # fmt: skip
-            return f"the {node} is chosen: {' and '.join(said) or 'nothing else is needed'}."
-        if node is not None and uid in self.removed:
-            return f"the {node} does not count: {self.removed[uid]}."
-        if node is not None and self.code == codes.I_EXEC_007:
-            return f"the {node} does not count yet. {self.code.sentence}"
-        return why(self.graph, uid)
 
 
 def decide(patient: Union[str, int], settings: Settings) -> Decision:
@@ -76,11 +31,17 @@ def decide(patient: Union[str, int], settings: Settings) -> Decision:
     if found is None:
         return select(patient, (), settings, outcome=None)
     outcome, path = found
-    return select(patient, read(path) if outcome == "SUCCESS" else (), settings, outcome=outcome)
+    rows, choice = read(path) if outcome == "SUCCESS" else (), choices.of(settings, patient)
+    return select(patient, rows, settings, outcome=outcome, choice=choice)
 
 
 def select(
-    patient: Union[str, int], rows: Iterable[Row], settings: Settings, *, outcome: Optional[str] = "SUCCESS"
+    patient: Union[str, int],
+    rows: Iterable[Row],
+    settings: Settings,
+    *,
+    outcome: Optional[str] = "SUCCESS",
+    choice: Optional[Choice] = None,
 ) -> Decision:
     """What becomes of a patient.
 
@@ -94,6 +55,8 @@ def select(
         The rules.
     outcome
         How the summary came out: ``SUCCESS``, ``ERROR``, ``IMAGINGDATANOTFOUND``, or None where there is none.
+    choice
+        What a person chose among the candidates; where it is none of them any more, the patient waits for another one.
     """
     if outcome != "SUCCESS":
         notes = Notes(patient, settings.version)
@@ -101,7 +64,7 @@ def select(
         notes.put("imagesummary", [said])
         notes.give(code)
         return Decision(str(patient), notes, link(()))
-    return _Selection(str(patient), _own(str(patient), rows), settings).run()
+    return _Selection(str(patient), _own(str(patient), rows), settings, choice).run()
 
 
 def _own(patient: str, rows: Iterable[Row]) -> list[Row]:
@@ -141,8 +104,8 @@ def values_of(patient: Union[str, int], chain: Chain) -> dict[str, Any]:
 class _Selection:
     """One patient on its way through the rules."""
 
-    def __init__(self, patient: str, rows: list[Row], settings: Settings) -> None:
-        self.patient, self.rows, self.settings = patient, rows, settings
+    def __init__(self, patient: str, rows: list[Row], settings: Settings, choice: Optional[Choice]) -> None:
+        self.patient, self.rows, self.settings, self.choice = patient, rows, settings, choice
         self.notes = Notes(patient, settings.version)
         self.whole = self.graph = link(rows)
         self.removed: dict[str, str] = {}
@@ -256,8 +219,27 @@ class _Selection:
             return True
         if not self.groups:
             self._say(f"{_I}none of {len(kept)} studies has all required modalities.")
+        if self._keep_chosen():
+            self.notes.give(codes.I_SUCC_002)
+            return True
         self.notes.give(codes.I_EXEC_007)
         return False
+
+    def _keep_chosen(self) -> bool:
+        """Drop the studies that a person did not choose; False where nobody chose, or what is no candidate any more."""
+        if self.choice is None:
+            return False
+        before = self.graph, dict(self.removed)
+        known = any(chain.uids == self.choice.uids for chain in self._candidates())
+        self.graph, self.removed = before
+        if not known:
+            self._say(f"{_I}{_GONE}")
+            return False
+        kept = {self.graph.nodes[uid].study for uid in self.choice.uids}
+        for group in [group for group in self.groups if not group & kept]:
+            self._drop_group(group, f"another study was {self.choice.says}")
+        self._say(f"{_I}the study that is left was {self.choice.says}.")
+        return True
 
     # The objects
 
@@ -272,6 +254,8 @@ class _Selection:
         found = [chain for series in images for chain in [self._chain(series)] if chain is not None]
         found = [chain for chain in found if self._fits(chain)]
         doubts = [reason for chain in found for reason in [doubt(chain, self.settings)] if reason is not None]
+        if self.choice is not None and found:
+            return self._as_chosen(found, self.choice)
         if not found:
             self.notes.give(codes.II_EXEC_002)
         elif len(found) == 1 and not doubts:
@@ -283,6 +267,20 @@ class _Selection:
             self.notes.give(codes.II_EXEC_003)
             found = [one for chain in found for one in apart(chain)]
         return found
+
+    def _as_chosen(self, found: Sequence[Chain], choice: Choice) -> list[Chain]:
+        """The chain that a person chose; all of them where it is not among them any more."""
+        among = [one for chain in found for one in (apart(chain) if doubt(chain, self.settings) else [chain])]
+        chosen = [chain for chain in among if chain.uids == choice.uids]
+        if not chosen:
+            self._say(f"{_II}{_GONE}")
+            self.notes.give(codes.II_EXEC_003)
+            return among
+        self._say(f"{_II}this set of objects was {choice.says}.")
+        others = {uid for chain in among for uid in chain.uids} - choice.uids
+        self.removed.update(dict.fromkeys(sorted(others), f"another set of objects was {choice.says}"))
+        self._tell(chosen[0])
+        return chosen[:1]
 
     def _chain(self, series: Node) -> Optional[Chain]:
         """What belongs to a series; None where something is missing, which is told."""
@@ -300,9 +298,9 @@ class _Selection:
             return self._without_idle_plans(chain)
         return None
 
-    def _without_idle_plans(self, chain: Chain) -> Chain:
+    def _without_idle_plans(self, chain: Chain, *, tell: bool = True) -> Chain:
         idle = without_dose(chain) if self.settings.profile.dose else []
-        for plan in idle:
+        for plan in idle if tell else ():
             self._say(f"{_II}the {plan} has no dose of type PLAN and does not count")
             self.removed[plan.uid] = "no dose of type PLAN names it"
         return replace(
@@ -340,7 +338,7 @@ class _Selection:
         self._drop_unfit(tell=False)
         profile, found = self.settings.profile, list[Chain]()
         for series in self.graph.of(profile.images):
-            chain = chain_of(self.graph, series, profile)
+            chain = self._without_idle_plans(chain_of(self.graph, series, profile), tell=False)
             whole = chain.structures and (chain.plans or not profile.plan) and (chain.doses or not profile.dose)
             if whole and outside(slices_of(series), self.settings) is None:
                 found += apart(chain) if doubt(chain, self.settings) else [chain]

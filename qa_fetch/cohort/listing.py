@@ -1,0 +1,78 @@
+"""Who the patients of a cohort are: those of its ids file, and those that have a summary."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Optional, Union
+
+from ..errors import ConfigError
+from .columns import OUTCOMES, given, read
+from .config import Settings
+from .notes import stem
+
+
+def patients_of(settings: Settings, patients: Optional[Sequence[Union[str, int]]] = None) -> list[str]:
+    """The patients that a step goes over, each once: those that are named, else all that the cohort knows.
+
+    Parameters
+    ----------
+    settings
+        Of the cohort.
+    patients
+        Their IDs; all of the ids file and of the folder of summaries where None are given.
+
+    Raises
+    ------
+    ConfigError
+        Nobody is known.
+    """
+    if patients is not None:
+        return list(dict.fromkeys(map(str, patients)))
+    listed = listed_in(settings.link_to_ids)
+    stems = {stem(patient) for patient in listed}
+    found = list(dict.fromkeys([*listed, *_summarised(settings.imagesummaries, stems)]))
+    if not found:
+        raise ConfigError(
+            "the cohort has no patients yet. Run qa-fetch cohort ids and qa-fetch cohort summarise first, "
+            "or name them with --patients."
+        )
+    return found
+
+
+def listed_in(path: Path) -> list[str]:
+    """The IDs in a file: PDCP's ``ids,orthanc_ids``, or one ID a line; none where there is no file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise ConfigError(f"the list of patients {path} cannot be read ({reason}). Correct it and run again.") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and "ids" in next(csv.reader(lines[:1]), []):
+        from .summaries import idsfile
+
+        return list(dict.fromkeys(one.patient for one in idsfile.read(path)))
+    return list(dict.fromkeys(lines))
+
+
+def _summarised(folder: Path, known: set[str]) -> Iterator[str]:
+    """The patients of the files in a folder, by their exact names; those in ``known``, by their stems, left out."""
+    found: dict[str, list[str]] = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        for outcome in OUTCOMES:
+            name, ending = path.name, f"_{outcome}.csv"
+            if name.endswith(ending) and len(name) > len(ending) and not name.startswith("."):
+                found.setdefault(name[: -len(ending)], []).append(outcome)
+    for name, outcomes in sorted(found.items()):
+        if name in known:
+            continue
+        if stem(name) == name:
+            yield name
+        elif "SUCCESS" in outcomes:  # an ID that is no name of a file stands in the rows only
+            rows = read(folder / f"{name}_SUCCESS.csv")
+            patient = next((given(row["PatId"]) or given(row["PatientID"]) for row in rows), "")
+            if stem(patient) == name:
+                yield patient

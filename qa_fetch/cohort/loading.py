@@ -1,0 +1,444 @@
+"""A patient as arrays, from what the build left; and whether all of that can be read, as PDCP's last codes say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Ambiguous, BadArchive, Incomplete, NotFound, QAFetchError
+from . import codes, reading
+from .built import Built, BuiltRoi, BuiltSet
+from .codes import Code
+from .config import Settings
+from .folders import PatientFolder
+from .grids import Grid, Volume, resampled
+from .notes import Notes, stem
+
+STEPS = ("XXI", "XXII", "XXIII", "XXIV")
+_SECTION = "loading_notes"
+_NOTHING = 0.1  # of the lower bound: what a whole grid does not reach is no dose of a course
+_MISSING = "missing"  # PDCP's word for a date that nobody wrote
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedRoi:
+    """A region that has a mask: ``images.values[roi.box][roi.values]`` are its voxels.
+
+    ``unreached`` is the share of them, 0 to 1, whose dose is not known; None where the patient has no dose.
+    """
+
+    structures: str  # the SOPInstanceUID of its structure set
+    number: int
+    name: str
+    kind: str  # PTV, ORGAN, ...
+    colour: Optional[tuple[int, int, int]]
+    box: Box
+    values: NDArray[np.bool_]  # in the box
+    volume_cc: Optional[float]  # of the fractions of voxels: nearer to the truth than their number
+    unreached: Optional[float] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A patient whose images, masks and dose lie on one grid, ``[slice, row, column]``, slices along their normal.
+
+    ``dose`` is the sum over all plans, in Gy. Where one of their grids does not reach, the sum is not known: ``known``
+    is False there, and ``dose`` 0. ``warnings`` says, in sentences, what could not be loaded.
+    """
+
+    patient: str
+    built: Built
+    images: Volume
+    dose: Optional[Volume]
+    known: Optional[NDArray[np.bool_]]
+    rois: tuple[LoadedRoi, ...]
+    version: str
+    StudyDate: Union[int, str]
+    StructureSetDate: Union[int, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def roi_names(self) -> list[str]:
+        """The names of the regions, in the order of ``mask0``, ``mask1`` ...; a name may be there twice."""
+        return [roi.name for roi in self.rois]
+
+    def roi(self, which: Union[int, str], structures: Optional[str] = None) -> LoadedRoi:
+        """A region by its ROINumber or its name.
+
+        Parameters
+        ----------
+        which
+            The number, or the name as it is written.
+        structures
+            The SOPInstanceUID of its structure set, where there are several.
+
+        Raises
+        ------
+        NotFound
+            No region with a mask is called so.
+        Ambiguous
+            Several are; ``candidates`` has them.
+        """
+        found = [roi for roi in self.rois if which in (roi.number, roi.name) and structures in (None, roi.structures)]
+        if not found:
+            raise NotFound(f"There is no mask of ROI {which!r}. The names of those there are stand in roi_names.")
+        if len(found) > 1:
+            raise Ambiguous(
+                f"{len(found)} masks are those of ROI {which!r}. Ask by ROINumber, and give the structure set's UID.",
+                candidates=[(roi.structures, roi.number, roi.name) for roi in found],
+            )
+        return found[0]
+
+    def mask(self, which: Union[int, str], structures: Optional[str] = None) -> NDArray[np.bool_]:
+        """The mask of a region, asked for as in ``roi``, on the whole grid."""
+        return self.whole(self.roi(which, structures))
+
+    def whole(self, roi: LoadedRoi) -> NDArray[np.bool_]:
+        """The mask of one of ``rois`` on the whole grid."""
+        found = np.zeros(self.images.grid.shape, dtype=np.bool_)
+        found[roi.box] = roi.values
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """PDCP's dictionary of a patient.
+
+        ``ct_image`` and ``dose_data`` (Gy; only where the profile has dose) are arrays of one shape
+        ``[slice, row, column]``; ``roi_masks["mask0"]`` ... are masks of 0 and 1 of the same shape, in the order of
+        ``roi_names``; ``PixelSpacing`` is that of columns, rows and slices in mm; ``StudyDate`` is a number where PDCP
+        has one, ``StructureSetDate`` a text, and both are ``missing`` where nobody wrote them. All masks at once may
+        take much memory: ``rois`` and ``mask`` take little.
+        """
+        found: dict[str, Any] = {"ct_image": self.images.values}
+        if self.dose is not None:
+            found["dose_data"] = self.dose.values
+        found["roi_names"] = self.roi_names
+        found["roi_masks"] = {f"mask{at}": self.whole(roi).view(np.uint8) for at, roi in enumerate(self.rois)}
+        found["PixelSpacing"] = tuple(float(step) for step in self.images.grid.spacing[::-1])
+        found["StudyDate"] = self.StudyDate
+        found["StructureSetDate"] = str(self.StructureSetDate)
+        found["version"] = self.version
+        return found
+
+
+def load(settings: Settings, patient: str, *, excluded: bool = False) -> Loaded:
+    """A patient of the cohort.
+
+    Parameters
+    ----------
+    settings
+        Of the cohort.
+    patient
+        Its ID.
+    excluded
+        Whether it is wanted even if the cohort excludes it.
+
+    Raises
+    ------
+    NotFound
+        It has not been built, or is excluded.
+    BadArchive
+        What was built cannot be read.
+    """
+    notes = Notes.read(settings.patientnotesdir, patient)
+    because = None if notes is None else notes.excluded_by
+    if because is not None and not excluded:
+        raise NotFound(f"This patient is excluded by {because.name}. {because.sentence}")
+    folder = PatientFolder.of(settings, patient)
+    built = _built(folder)
+    images = _images(folder, built)
+    dose = known = None
+    if settings.profile.dose:
+        dose, known = _summed(list(_doses(folder, built)), images.grid)
+    rois, warnings = [], []
+    for one_set in built.structures:
+        for roi in one_set.rois:
+            if roi.file is None:
+                continue
+            try:
+                rois.append(_mask(folder, one_set, roi, images.grid, known))
+            except QAFetchError as error:
+                warnings.append(f"ROI {roi.number} of the structure set {one_set.uid} is left out. {error}")
+    said = {} if notes is None else notes.to_dict()
+    values = said.get("list_of_values")
+    values = values if isinstance(values, dict) else {}
+    return Loaded(
+        patient=str(patient),
+        built=built,
+        images=images,
+        dose=dose,
+        known=known,
+        rois=tuple(rois),
+        version=str(said.get("version") or settings.version),
+        StudyDate=values.get("StudyDate") or _MISSING,
+        StructureSetDate=values.get("StructureSetDate") or _MISSING,
+        warnings=tuple(warnings),
+    )
+
+
+def check(settings: Settings, patient: str, notes: Notes) -> None:
+    """Read all that was built of a patient, and give the notes the codes XXI to XXIV; old ones are taken back first.
+
+    Nothing is raised for what is wrong with the files: that is what the codes say. At the end ``notes.ready`` says
+    whether nothing excludes the patient.
+
+    Parameters
+    ----------
+    settings
+        Of the cohort; a profile without dose has no codes XXIII and XXIV.
+    patient
+        Its ID.
+    notes
+        Its notes, which the caller writes.
+    """
+    notes.forget(*STEPS)
+    folder = PatientFolder.of(settings, patient)
+    notes.say(_SECTION, "XXI: load CT")
+    try:
+        built = _built(folder)
+        grid = _images(folder, built).grid  # the values are let go: nothing below needs them
+    except QAFetchError as error:
+        notes.give(codes.XXI_EXEC_001, str(error))
+        return
+    notes.give(codes.XXI_SUCC_001)
+    rois = _check_masks(folder, built, grid, notes)
+    if rois is None:
+        return
+    if settings.profile.dose:
+        doses = _check_doses(folder, built, notes)
+        if doses is None or not _check_sum(doses, grid, rois, settings, notes):
+            return
+    notes.ready = notes.excluded_by is None
+
+
+def built_patients(settings: Settings) -> list[str]:
+    """The patients of the cohort that have been built, excluded ones too, in the order of their folders."""
+    folder = settings.datadirectory
+    found = []
+    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if each.name.startswith(".") or not (each / "built.json").is_file():
+            continue
+        try:
+            built = Built.read(PatientFolder(each, each.name))
+        except BadArchive:
+            found.append(each.name)  # loading it says what is wrong
+        else:
+            if built is not None and stem(built.patient) == each.name:
+                found.append(built.patient)
+    return found
+
+
+def excluded_by(settings: Settings, patient: str) -> Optional[Code]:
+    """The code that excludes a patient; None where none does, and where its notes cannot be read: loading says so."""
+    try:
+        notes = Notes.read(settings.patientnotesdir, patient)
+    except (BadArchive, Incomplete):
+        return None
+    return None if notes is None else notes.excluded_by
+
+
+# The codes
+
+
+def _check_masks(folder: PatientFolder, built: Built, grid: Grid, notes: Notes) -> Optional[list[LoadedRoi]]:
+    """The masks that can be read; None where the patient is excluded.
+
+    Parameters
+    ----------
+    folder, built
+        Of the patient.
+    grid
+        Of its images.
+    notes
+        Which get the codes.
+    """
+    said = "XXII: XXII loading masks"
+    notes.say(_SECTION, said)
+    if not folder.masks.is_dir() or not any(each.is_dir() for each in folder.masks.iterdir()):
+        notes.give(codes.XXII_EXEC_001)
+        return None
+    found: list[LoadedRoi] = []
+    for one_set in built.structures:
+        wanted = [roi for roi in one_set.rois if roi.file is not None]
+        if not any(_there(folder, roi.file) for roi in wanted):
+            notes.give(codes.XXII_REV_001, f"The structure set {one_set.uid} has no mask.")
+            continue
+        for roi in wanted:
+            try:
+                found.append(_mask(folder, one_set, roi, grid))
+            except QAFetchError as error:
+                notes.give(codes.XXII_REV_002, f"ROI {roi.number} of the structure set {one_set.uid}: {error}")
+            else:
+                notes.say(_SECTION, f"{said}: loaded the mask to numpy array:{roi.name}")
+        for name, count in Counter(roi.name for roi in found if roi.structures == one_set.uid).items():
+            if count > 1:
+                notes.give(codes.XXII_REV_003, f"{count} masks of one structure set are called {name}.")
+    notes.give(codes.XXII_SUCC_001)
+    return found
+
+
+def _check_doses(folder: PatientFolder, built: Built, notes: Notes) -> Optional[list[Volume]]:
+    """The doses; none where none is there, None where one of several cannot be read."""
+    said = "XXIII: XXIII loading RTDOSES"
+    notes.say(_SECTION, said)
+    found: list[Volume] = []
+    if any(_there(folder, each.nifti) for each in built.doses):
+        try:
+            for dose in _doses(folder, built):
+                notes.say(_SECTION, f"{said}: added an rt dose: {dose.uid}")
+                found.append(dose)
+        except QAFetchError as error:
+            notes.give(codes.XXIII_EXEC_001, str(error))
+            return None
+    notes.give(codes.XXIII_SUCC_001)
+    return found
+
+
+def _check_sum(
+    doses: Sequence[Volume], grid: Grid, rois: Sequence[LoadedRoi], settings: Settings, notes: Notes
+) -> bool:
+    """Whether the dose of all plans together can be that of a course.
+
+    Parameters
+    ----------
+    doses
+        Each on its own grid.
+    grid
+        Of the images.
+    rois
+        With their masks.
+    settings
+        Of the cohort, which have the window.
+    notes
+        Which get the codes.
+    """
+    said = "XXIV: XXIV select RTDOSES"
+    notes.say(_SECTION, said)
+    if not doses:
+        notes.give(codes.XXIV_EXEC_001)
+        return False
+    highest = [float(dose.values.max()) for dose in doses]
+    notes.say(_SECTION, f"{said}: Maximum of rt doses: [{', '.join(f'{value:.6f}' for value in highest)}]")
+    low, high = settings.suspicious_max_dose_lower_bound, settings.suspicious_max_dose_upper_bound
+    if max(highest) <= 0 or max(highest) < low * _NOTHING:
+        notes.give(codes.XXIV_EXEC_002, f"No voxel of any dose has more than {max(highest):.3f} Gy.")
+        return False
+    total, known = _summed(doses, grid)
+    # The sum is not known everywhere, yet nowhere less than each of its parts.
+    most = max(*highest, float(total.values.max()))
+    if len(doses) > 1:
+        notes.say(_SECTION, f"{said}: Maximum of the sum of rt doses: {most:.6f}")
+    for roi in rois:
+        share = _unreached(known, roi.box, roi.values)
+        if share:
+            notes.say(
+                _SECTION,
+                f"{said}: {100 * share:.1f} % of the voxels of ROI {roi.number} ({roi.name}) lie outside of the dose. "
+                "Their dose is not known and stands as 0.",
+            )
+    if not low < most < high:
+        notes.give(
+            codes.XXIV_EXEC_003, f"The highest voxel has {most:.3f} Gy, which is not between {low:g} and {high:g}."
+        )
+        return False
+    notes.give(codes.XXIV_SUCC_001)
+    return True
+
+
+# The files
+
+
+def _built(folder: PatientFolder) -> Built:
+    built = Built.read(folder)
+    if built is None:
+        raise NotFound("This patient has not been built. Run: qa-fetch cohort build.")
+    if str(built.patient) != folder.patient:
+        raise BadArchive("The folder of this patient holds another one. Remove it, then run the build again.")
+    rois = [roi for each in built.structures for roi in each.rois]
+    for name in (built.nifti, *(each.nifti for each in built.doses), *(roi.file for roi in rois)):
+        if name is not None:
+            reading.inside(folder.root, name)
+    return built
+
+
+def _there(folder: PatientFolder, name: Optional[str]) -> bool:
+    return name is not None and (folder.root / name).is_file()
+
+
+def _images(folder: PatientFolder, built: Built) -> Volume:
+    what = "The volume of the images"
+    grid, values = reading.read(folder.root / built.nifti, what, built.frame_of_reference or None, built.instances)
+    if grid.shape[0] != len(built.instances):
+        raise BadArchive(
+            f"{what} has {grid.shape[0]} slices, but {len(built.instances)} images were built. "
+            "Remove the patient's folder, then run the build again."
+        )
+    return Volume(grid, values.copy(), built.modality, built.series)
+
+
+def _mask(
+    folder: PatientFolder, one_set: BuiltSet, roi: BuiltRoi, grid: Grid, known: Optional[NDArray[np.bool_]] = None
+) -> LoadedRoi:
+    """A mask, cut out by its box.
+
+    Parameters
+    ----------
+    folder
+        Of the patient.
+    one_set, roi
+        Which one.
+    grid
+        Of the images.
+    known
+        Where the dose is known, if the patient has one.
+    """
+    own, values = reading.read(folder.root / str(roi.file), "The mask", grid.frame_of_reference)
+    if not reading.same(own, grid):
+        raise BadArchive("The mask does not lie on the grid of the images. Remove its file, then run the build again.")
+    box: Box = (slice(0), slice(0), slice(0))
+    if roi.box is not None:
+        box = (slice(*roi.box[0]), slice(*roi.box[1]), slice(*roi.box[2]))
+    filled = values != 0
+    within = filled[box].copy()
+    if np.count_nonzero(filled) != np.count_nonzero(within):
+        raise BadArchive("The mask reaches out of its box in built.json. Remove its file, then run the build again.")
+    unreached = None if known is None else _unreached(known, box, within)
+    return LoadedRoi(one_set.uid, roi.number, roi.name, roi.kind, roi.colour, box, within, roi.volume_cc, unreached)
+
+
+def _doses(folder: PatientFolder, built: Built) -> Iterator[Volume]:
+    """Each dose on its own grid."""
+    if not built.doses:
+        raise NotFound("No dose is among what was built of this patient. Run the build again, or use profile CR.")
+    for each in built.doses:
+        what = f"The volume of the dose {each.uid}"
+        grid, values = reading.read(folder.root / each.nifti, what, built.frame_of_reference or None)
+        if not np.isfinite(values).all():
+            raise BadArchive(f"{what} holds values that are no numbers. Remove its file, then run the build again.")
+        yield Volume(grid, values, "RTDOSE", each.uid)
+
+
+class _Sum(NamedTuple):
+    dose: Volume
+    known: NDArray[np.bool_]
+
+
+def _summed(doses: Sequence[Volume], grid: Grid) -> _Sum:
+    """The sum of all doses on the grid of the images, and where all of them are known; 0 elsewhere."""
+    total = resampled(doses[0], grid, outside=np.nan)
+    for dose in doses[1:]:
+        np.add(total.values, resampled(dose, grid, outside=np.nan).values, out=total.values)
+    known = np.isfinite(total.values)
+    total.values[~known] = 0
+    return _Sum(Volume(grid, total.values, "RTDOSE", "+".join(dose.uid for dose in doses)), known)
+
+
+def _unreached(known: NDArray[np.bool_], box: Box, within: NDArray[np.bool_]) -> float:
+    count = np.count_nonzero(within)
+    return float(np.count_nonzero(within & ~known[box]) / count) if count else 0.0
