@@ -16,6 +16,7 @@ from peers.process import LOOPBACK, free_port
 
 from qa_fetch import Archive, part10
 from qa_fetch.cli import parser
+from qa_fetch.cohort import config as cohort_config
 from qa_fetch.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +47,10 @@ def configured(course: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         patient.write_bytes(patient.read_bytes().replace(b"PLAN_1", b"BRAIN"))
         (tmp_path / "tars").mkdir()
         phantom.packed(tmp_path / "unpacked", tmp_path / "tars" / "12345678.tar")
+        monkeypatch.syspath_prepend(str(ROOT / "tests" / "cohort"))
+        courses, scenarios = import_module("course_truth"), import_module("truth_scenarios")
+        courses.write(scenarios.quick(patient="12345678"), tmp_path / "exported")
+        (tmp_path / "cohort.toml").write_text(_blocks("toml")[-1], encoding="utf-8")
         yield double
 
 
@@ -70,6 +75,9 @@ def test_every_configuration_in_the_readme_loads(tmp_path: Path) -> None:
     for number, block in enumerate(_blocks("toml")):
         file = tmp_path / f"{number}.toml"
         file.write_text(block, encoding="utf-8")
+        if "profile =" in block:
+            assert cohort_config.load(file).profile.name == "CRDP"
+            continue
         config = Config.load(file)
         names = config.archive_names()
         assert names and {config.archive(name).kind for name in names} <= {"dimse", "dicomweb"}

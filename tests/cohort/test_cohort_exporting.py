@@ -82,6 +82,8 @@ def test_the_same_patient_gives_the_same_bytes(loaded: loading.Loaded, tmp_path:
         first = path.read_bytes()
         write(loaded, path)  # over one's own
         assert path.read_bytes() == first
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 @pytest.mark.pymedphys

@@ -41,7 +41,7 @@ def dosed(position: str = "HFS", **changes: Any) -> Any:
     return loaded(of, **{"rois": rois, "dose": np.clip(dose, 0, None), **changes})
 
 
-@pytest.mark.parametrize("position", ["FFS", "FFP", "askew"])
+@pytest.mark.parametrize("position", ["FFP", "askew"])
 def test_the_target_is_drawn_where_it_lies_in_the_patient(position: str) -> None:
     """Its red line is on the right of all three pictures, low in the axial one, high in the others."""
     red = {}
@@ -99,11 +99,10 @@ def test_a_thumbnail_is_small_and_square() -> None:
     ids=["no dose", "no ROI", "neither", "no Gy", "unknown", "no Rx", "far Rx", "black", "not a number"],
 )
 def test_whatever_is_not_there_the_rest_is_drawn(changes: dict[str, Any]) -> None:
-    """Three pictures each time, with a bar of the dose where there is one."""
-    for scene in overlays.scenes(dosed(**changes)):
-        bar = 60 if scene.wash else 0
-        assert size_of(picture(scene, (160, 140)))[0] == 188 + bar
-        assert bool(bar) == ("dose" not in changes)
+    """With a bar of the dose where there is one."""
+    scenes = overlays.scenes(dosed(**changes))
+    assert [scene.wash is None for scene in scenes] == ["dose" in changes] * 3
+    assert size_of(picture(scenes[0], (160, 140)))[0] == (188 if "dose" in changes else 248)
 
 
 @pytest.mark.parametrize("position", ["FFS", "askew"])
