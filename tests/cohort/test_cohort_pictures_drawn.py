@@ -15,7 +15,6 @@ from qa_fetch.cohort.pictures import overlays
 from qa_fetch.cohort.pictures.drawing import _ticks, picture
 
 # matplotlib 3.9, the last for Python 3.9, calls what a newer pyparsing has named otherwise.
-pytestmark = pytest.mark.filterwarnings("ignore:'.*' (deprecated|argument is deprecated):DeprecationWarning")
 
 
 def size_of(png: bytes) -> tuple[int, int]:

@@ -27,7 +27,6 @@ from qa_fetch.cohort.pictures.slices import central, slices
 from qa_fetch.errors import ConfigError, Incomplete, NotFound
 
 # matplotlib 3.9, the last for Python 3.9, calls what a newer pyparsing has named otherwise.
-pytestmark = pytest.mark.filterwarnings("ignore:'.*' (deprecated|argument is deprecated):DeprecationWarning")
 PATIENT = "123456789"
 
 

@@ -32,6 +32,8 @@ _WAIT = 60.0  # seconds, while other processes write their patients
 _VERSION = 1
 
 
+_PATIENT = COLUMNS.index("PatId")
+_KEY = [COLUMNS.index(column) for column in ("SOPInstanceUID", "SeriesInstanceUID")]  # NULL is no key
 _NAMES = tuple(_CALLED.get(column, column) for column in COLUMNS)
 _INSERT = f"INSERT OR REPLACE INTO cells VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
 
@@ -166,16 +168,16 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 def _line(patient: str, row: Mapping[str, str], *, counts: int) -> Sequence[object]:
     """A row as it is stored: its patient is the one that was asked for, however a header spells it."""
-    cells = [_stored(column, row[column]) for column in COLUMNS]
-    cells[COLUMNS.index("PatId")] = patient
+    cells = [None if cell == MISSING else _stored(cell) for cell in map(row.__getitem__, COLUMNS)]
+    for place in _KEY:
+        cells[place] = cells[place] or ""
+    cells[_PATIENT] = patient
     return (*cells, counts)
 
 
-def _stored(column: str, cell: str) -> Optional[str]:
-    """A cell as SQLite gets it."""
-    if cell == MISSING:
-        return "" if column in ("SOPInstanceUID", "SeriesInstanceUID") else None
-    return cell.encode("utf-8", "replace").decode("utf-8")
+def _stored(cell: str) -> str:
+    """A cell as SQLite takes it."""
+    return cell if cell.isascii() else cell.encode("utf-8", "replace").decode("utf-8")
 
 
 def _reason(error: Exception) -> str:
