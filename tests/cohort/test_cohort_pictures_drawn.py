@@ -14,7 +14,6 @@ from pictures_phantom import MARKER, MIDDLE, ball, grid, loaded, places, region
 from qa_fetch.cohort.pictures import overlays
 from qa_fetch.cohort.pictures.drawing import _ticks, picture
 
-# matplotlib 3.9, the last for Python 3.9, calls what a newer pyparsing has named otherwise.
 
 
 def size_of(png: bytes) -> tuple[int, int]:

@@ -26,7 +26,6 @@ from qa_fetch.cohort.pictures import slices as step
 from qa_fetch.cohort.pictures.slices import central, slices
 from qa_fetch.errors import ConfigError, Incomplete, NotFound
 
-# matplotlib 3.9, the last for Python 3.9, calls what a newer pyparsing has named otherwise.
 PATIENT = "123456789"
 
 
