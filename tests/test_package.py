@@ -20,6 +20,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = {
     "errors": 0,
     "amounts": 0,
+    "page": 0,
     "budget": 0,
     "config": 1,
     "kinds": 1,

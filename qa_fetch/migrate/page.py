@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Callable
 
-from ..bulk.report_page import STYLE, duration, size, text
+from ..bulk.report_page import duration, size
+from ..page import STYLE, text
 from .states import ABSENT, ALIVE, CONVERTED, FAILED, KEPT, OMISSIONS, UNLISTED, WAITING
 
 if TYPE_CHECKING:

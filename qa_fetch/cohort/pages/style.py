@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Optional
 
-from ...bulk import report_page
+from ... import page
 
 NAMES_PATIENTS = '<p class="calm names">This page names patients. Keep it as you keep their records.</p>\n'
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -133,12 +133,12 @@ FOOT = f"{NAMES_PATIENTS}</main>\n</body>\n</html>\n"
 
 def head(title: str) -> str:
     """What stands before the first word of a page."""
-    return _HEAD.format(words(title), report_page.STYLE + _STYLE)
+    return _HEAD.format(words(title), page.STYLE + _STYLE)
 
 
 def words(value: object, longest: int = 400) -> str:
     """A value as a page may have it: escaped, on one line, not endless, and such that it can be written down."""
-    return report_page.text(str(value).encode("utf-8", "replace").decode("utf-8"), longest)
+    return page.text(str(value).encode("utf-8", "replace").decode("utf-8"), longest)
 
 
 def amount(value: object, digits: int = 2, unit: str = "") -> str:

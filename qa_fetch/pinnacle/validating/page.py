@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ...page import text
 from .results import AGREES, DIFFERS, OPEN, Comparison, Line, Picture, Validated, Validation, number
 from .style import STYLE
 
 _MOST_LINES = 300  # differing values of an object; the JSON has them all
 _MOST_AGREEING = 200
 _MOST_DETAILED = 200  # objects with details and pictures; of agreeing ones beyond them only the line of the table
-_LONGEST = 400  # letters of a value
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _COLOUR = re.compile(r"#[0-9a-f]{3,6}|var\(--[a-z]+\)")
 _HEAD = '<div class="sheet"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n'
 _SAYS = {
@@ -189,9 +187,3 @@ def _mark(verdict: str) -> str:
 
 def _class(verdict: str) -> str:
     return verdict.replace(" ", "-")
-
-
-def text(value: str) -> str:
-    """A value as a browser may have it: escaped, on one line, not endless, and without what turns its direction."""
-    plain = _CONTROL.sub(" ", value)
-    return html.escape(plain if len(plain) <= _LONGEST else plain[:_LONGEST] + "…")
