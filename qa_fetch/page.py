@@ -13,8 +13,8 @@ STYLE = """
   --good: #17693a; --good-faint: #e2f3e8; --bad: #a3211d; --bad-faint: #fbe9e7; --open: #7a5200;
   --open-faint: #fbf1d9; }
 @media screen and (prefers-color-scheme: dark) { :root { --ground: #12171b; --sheet: #1a2126; --ink: #e6ebef;
-  --soft: #9fadb8; --rule: #2d373e; --good: #7fd6a0; --good-faint: #163324; --bad: #ff9c92; --bad-faint: #3d1d1b; --open: #f0c66a;
-  --open-faint: #382c10; } }
+  --soft: #9fadb8; --rule: #2d373e; --good: #7fd6a0; --good-faint: #163324; --bad: #ff9c92; --bad-faint: #3d1d1b;
+  --open: #f0c66a; --open-faint: #382c10; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI",
   Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", "DejaVu Sans", sans-serif; }
