@@ -28,17 +28,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         print(f"3 the archive has {len(cohort.ids())} patients")
         summaries = cohort.summarise()
         print(f"4 summaries: {summaries.done} done, {summaries.failed} failed")
-        cohort.verify()
-        built = cohort.build()
+        verified, built = cohort.verify(), cohort.build()
         print(f"5 builds: {built.done} done, {built.failed} failed")
         standing = Counter(f"{one.status} {one.code}" for one in cohort.patients())
         for what, count in sorted(standing.items()):
             print(f"6   {count} x {what}")
-        cohort.dvh()
+        histograms = cohort.dvh()
         print(f"7 dose-volume histograms: {cohort.settings.work / 'dvh' / 'dvh.csv'}")
-        cohort.quarantine()
+        candidates = cohort.quarantine()
         print(f"8 patients for whom a person has to choose: {cohort.settings.thequarantine}")
-        cohort.slices()
+        pictures = cohort.slices()
         print("9 central slices: beside the data of each patient")
         print(f"Open {cohort.report()}")
     except QAFetchError as error:
@@ -48,7 +47,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if ready:  # arrays, ready for whatever comes next
         patient = cohort.patient(ready[0]).as_dict()
         print(f"{patient['ct_image'].shape} voxels, {len(patient['roi_names'])} regions")
-    return 1 if summaries.failed or built.failed else 0
+    failed = sum(step.failed for step in (summaries, verified, built, histograms, candidates, pictures))
+    if failed:
+        print(f"{failed} failed; the pages say what. Run this again: what is done is not done twice.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

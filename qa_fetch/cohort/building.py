@@ -212,7 +212,14 @@ class _Building:
     def run(self) -> None:
         """Fetch, make and put in place; what came is kept on the shelf for another run where something did not."""
         before = Built.read(self.place)
-        self.folder = placing.begin(self.place)
+        if before is not None and before.patient != self.place.patient:
+            raise Incomplete(
+                "the data folder has another patient under this name, since letters' case counts for nothing on its "
+                "disk, so that one was left as it is. Use a disk where it counts, and build into a folder there.",
+                retriable=False,
+            )
+        with _disk_in_words(self.settings):
+            self.folder = placing.begin(self.place)
         try:
             archive = access.archive_of(self.settings)
             self.retrieval = Retrieval(archive, self.notes)
@@ -221,8 +228,8 @@ class _Building:
             except Excluded:
                 self.retrieval.forget()
                 raise
-            built.write(self.folder)
             with _disk_in_words(self.settings):
+                built.write(self.folder)
                 placing.put(self.place, before)
             self.retrieval.forget()
         finally:
@@ -325,6 +332,8 @@ class _Building:
             volume = volumes.dose(file)
         except QAFetchError as error:
             raise self._excluded(codes.XVI_EXEC_002, error) from None
+        if len({volume.grid.frame_of_reference, grid.frame_of_reference} - {None}) > 1:
+            self._say("XVI: RTDOSE retrieval: It lies in another frame of reference than that of the images.")
         nifti = self.folder.doses_nifti / f"{part10.file_stem(node.uid)}.nii.gz"
         volumes.nifti(volume, nifti)
         if self.settings.dose_on_images:

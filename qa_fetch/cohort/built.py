@@ -111,7 +111,8 @@ class Built:
             return _from_json(found)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise BadArchive(
-                f"built.json in {folder.root.parent} is not what qa-fetch writes. Remove it, then run the build again."
+                f"built.json of a patient in {folder.root.parent} is not what qa-fetch writes. "
+                "Move the patient's folder away, then run the build again."
             ) from None
 
 

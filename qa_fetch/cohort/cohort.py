@@ -188,4 +188,6 @@ def standing(settings: Settings, patient: str) -> Standing:
 
 
 def _texts(patients: Patients) -> Optional[list[str]]:
-    return None if patients is None else [str(patient) for patient in patients]
+    from .listing import named
+
+    return None if patients is None else named(patients)

@@ -202,6 +202,8 @@ def write(folder: Path, patient: Union[str, int], outcome: str, rows: Iterable[M
         writer.writerow(cells)
     target = path_of(folder, patient, outcome)
     try:
+        if outcome != "SUCCESS":  # a stop between the two must not leave the old rows, which ``find`` would take
+            remove_file(path_of(folder, patient, "SUCCESS"))
         write_text(target, text.getvalue().encode("utf-8", "replace").decode("utf-8"))
         for other in OUTCOMES:
             if other != outcome:

@@ -112,7 +112,7 @@ def _as_words(value: Any) -> tuple[str, ...]:
 
 
 def _as_modalities(value: Any) -> tuple[str, ...]:
-    found = tuple(word.upper() for word in _as_words(value))
+    found = tuple("PT" if word == "pet" else word.upper() for word in _as_words(value))  # DICOM calls it PT
     if not all(word.isascii() and word.isalnum() for word in found):
         raise ValueError
     return found

@@ -32,6 +32,8 @@ _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 _SAME: Final = {"≤": "<=", "=<": "<=", "≥": ">=", "=>": ">="}
 _LIMIT: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(.*)")
+_DIGITS: Final = 3  # of a value that is shown and judged
+NO_DVH: Final = "the ROI has no DVH; the notes of the patient say why"
 _NO_ROI: Final = "no ROI of the patient has such a name"
 
 
@@ -54,8 +56,8 @@ class Constraint:
         return any(fnmatchcase(name.strip().casefold(), pattern) for pattern in patterns)
 
     def meets(self, value: float) -> bool:
-        """Whether a value keeps to it."""
-        return _OPERATORS[self.op](value, self.limit)
+        """Whether a value keeps to it, judged as exactly as it is shown: 59.9999998 Gy are 60."""
+        return _OPERATORS[self.op](round(value - self.limit, _DIGITS), 0.0)
 
 
 class Judged(NamedTuple):
@@ -78,7 +80,7 @@ class Judged(NamedTuple):
             "op": wanted.op,
             "limit": wanted.limit,
             "unit": wanted.metric.unit,
-            "value": None if self.value is None else round(self.value, 3),
+            "value": None if self.value is None else round(self.value, _DIGITS),
             "result": result,
             "reason": self.reason or "",
             "cautions": " ".join(self.cautions),

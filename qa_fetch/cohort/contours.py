@@ -17,6 +17,7 @@ from .grids import Floats
 Source = Union[Path, Any]  # a file, or a pydicom Dataset that was read from one
 
 _CONTOUR_DATA: Final = 0x30060050
+_SAME_POINT: Final = 0.01  # mm; outlines are compared in whole numbers of it
 _CLOSED: Final = frozenset(("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"))
 _OPEN: Final = frozenset(("OPEN_PLANAR", "OPEN_NONPLANAR"))
 
@@ -177,7 +178,7 @@ def _outlines(items: Sequence[Any]) -> _Outlines:
     if not closed:
         return _Outlines(fault=_LINE if any(kinds[kind] for kind in _OPEN) else _POINT if kinds["POINT"] else _NONE)
     whole = [contour for contour in closed if len(contour.points) >= 3]
-    once = {contour.points.tobytes(): contour for contour in whole}
+    once = _once(whole)
     if not once:
         return _Outlines(fault=_FLAT)
     reasons = (
@@ -186,7 +187,30 @@ def _outlines(items: Sequence[Any]) -> _Outlines:
         (len(whole) - len(once), "stand in it a second time were left out"),
     )
     warnings = tuple(f"Contours that {why}: {number}." for number, why in reasons if number)
-    return _Outlines(tuple(once.values()), None, warnings)
+    return _Outlines(tuple(once), None, warnings)
+
+
+def _once(contours: Sequence[Contour]) -> list[Contour]:
+    """Each outline once, wherever it begins, whichever way round it goes, and whether or not it ends where it began."""
+    alike: dict[Any, list[tuple[Contour, Any]]] = defaultdict(list)
+    for contour in contours:
+        points = np.rint(contour.points / _SAME_POINT).astype(np.int64)
+        points = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
+        alike[len(points), points.sum(axis=0).tobytes()].append((contour, points))  # mostly one, and then that is all
+    again = set()
+    for group in alike.values():
+        known = set()
+        for contour, points in group if len(group) > 1 else ():
+            edges = _edges(points.tolist())
+            if edges in known:
+                again.add(id(contour))
+            known.add(edges)
+    return [contour for contour in contours if id(contour) not in again]
+
+
+def _edges(points: list[list[int]]) -> tuple[Any, ...]:
+    """The edges of an outline in an order of their own."""
+    return tuple(sorted(tuple(sorted(map(tuple, ends))) for ends in zip(points, points[1:] + points[:1])))
 
 
 def _contour(item: Any) -> tuple[str, Contour]:

@@ -25,7 +25,7 @@ from .folders import PatientFolder
 from .notes import Notes, stem
 from .steps import run_step
 
-_EDITION = 1  # another one where the same doses give other values
+_EDITION = 2  # another one where the same doses give other values
 _USUAL = ("Volume", "Dmean", "Dmax", "D95%", "D2%")  # the metrics where none are asked for
 _HIGHEST = 200.0  # Gy
 
@@ -91,7 +91,8 @@ def dvh(
         on_progress=on_progress,
         cancelled=cancelled,
     )
-    dosimetry_tables.write_all(settings, list(_built_folders(settings)))
+    told = [each for each in _built_folders(settings) if loading.excluded_by(settings, each.patient) is None]
+    dosimetry_tables.write_all(settings, told)
     return report
 
 
@@ -158,12 +159,16 @@ def _asked(
     parsed = tuple(metric_texts.parse(text) for text in dict.fromkeys(metrics or _USUAL))
     if alpha_beta is not None:
         eqd2.equivalent(0.0, 1, alpha_beta)  # refuses what is no ratio
-    if prescription is not None and not 0 < prescription <= _HIGHEST:
+    if prescription is not None and not (_is_number(prescription) and 0 < prescription <= _HIGHEST):
         raise ConfigError(
             f"the prescription {prescription!r} is no dose of a course. Give it in Gy, from above 0 to {_HIGHEST:g}."
         )
     limits = () if constraints is None else tuple(constraint_files.read(Path(constraints)))
     return Asked(parsed, limits, alpha_beta, prescription)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _patients(settings: Settings, patients: Optional[Sequence[Union[str, int]]]) -> list[str]:

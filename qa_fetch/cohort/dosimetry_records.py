@@ -39,7 +39,8 @@ class Compared:
 class RoiDose:
     """What a region has: volume in cc, doses in Gy, all None where it has no dose.
 
-    The curve is that of the share of the volume (%) with a dose (Gy) or more: doses ascend, shares never do.
+    The curve is that of the share (%) with a dose (Gy) or more: doses ascend, shares never do. All shares, also those
+    of ``d95`` and ``d2``, are of the part that lies inside of the dose grid; ``cautions`` says where that is not all.
     """
 
     structures: str

@@ -20,12 +20,14 @@ from .notes import stem
 
 _ADVICE: Final = "Free space there or give another folder, then run: qa-fetch cohort dvh."
 _WHOSE: Final = ("patient_id", "roi_name", "roi_number")
-METRICS: Final = (*_WHOSE, "suggested_name", "metric", "value", "unit", "reason", "cautions")
+# The last column of each is the SOPInstanceUID of the structure set, since two may have regions of one number and name.
+METRICS: Final = (*_WHOSE, "suggested_name", "metric", "value", "unit", "reason", "cautions", "structures")
 CONSTRAINTS: Final = (
     *("patient_id", "roi_name", "metric", "op", "limit", "unit", "value", "result", "reason", "cautions"),
+    "structures",
 )
-COMPARISON: Final = (*_WHOSE, "plan", "source", "what", "ours", "theirs", "unit", "agrees", "said")
-EQD2: Final = (*_WHOSE, "alpha_beta", "mean", "min", "max", "d95", "d2")
+COMPARISON: Final = (*_WHOSE, "plan", "source", "what", "ours", "theirs", "unit", "agrees", "said", "structures")
+EQD2: Final = (*_WHOSE, "alpha_beta", "mean", "min", "max", "d95", "d2", "structures")
 _TABLES: Final = (
     ("metrics.csv", METRICS),
     ("constraints.csv", CONSTRAINTS),
@@ -156,4 +158,5 @@ def _compared(found: Dosimetry) -> Iterator[Line]:
                 "unit": each.unit,
                 "agrees": "yes" if each.agrees else "no",
                 "said": each.said,
+                "structures": roi.structures,
             }

@@ -14,7 +14,7 @@ from ..errors import BadArchive, Incomplete, NotFound
 from . import comparing, constraints, contours, dvh, names, reading, summing, volumes
 from .built import Built, BuiltDose
 from .comparing import Told
-from .constraints import Constraint
+from .constraints import Constraint, Judged
 from .contours import Region
 from .dosimetry_records import Compared, Dosimetry, PlanDose, RoiDose
 from .dvh import Dvh
@@ -100,7 +100,8 @@ def worked_out(folder: PatientFolder, built: Built, asked: Asked) -> WorkedOut:
     doses = [_dose(folder, built, each) for each in built.doses]
     notes = [text for each in doses for text in each.told.notes]
     rx, fractions = _prescribed(built, asked, notes)
-    found = list(_regions(folder, built, (doses, images), asked, notes))
+    without: list[tuple[str, Region]] = []
+    found = list(_regions(folder, built, (doses, images), asked, (notes, without)))
     notes += _without_eqd2(doses, asked)
     patients = _Patient(found, doses, [each.uid for each in built.structures])
     notes += patients.not_compared()
@@ -112,7 +113,7 @@ def worked_out(folder: PatientFolder, built: Built, asked: Asked) -> WorkedOut:
         highest_gy=None if whole is None or whole.max is None else round(whole.max, _DIGITS),
         rois=tuple(_roi(each, tuple(patients.compared(each))) for each in found),
         metrics=tuple(_metrics(found, asked.metrics, rx, whole)),
-        constraints=tuple(_judged(found, asked.constraints, rx, whole)),
+        constraints=tuple(_judged((found, without), asked.constraints, rx, whole)),
         notes=tuple(dict.fromkeys(notes)),
         plans=tuple(_plans(found, doses)) if len(doses) > 1 else (),
         eqd2=tuple(_eqd2(found, asked.alpha_beta)),
@@ -193,7 +194,11 @@ def _prescribed(built: Built, asked: Asked, notes: list[str]) -> tuple[Optional[
 
 
 def _regions(
-    folder: PatientFolder, built: Built, given: tuple[list[_Dose], Grid], asked: Asked, notes: list[str]
+    folder: PatientFolder,
+    built: Built,
+    given: tuple[list[_Dose], Grid],
+    asked: Asked,
+    said: tuple[list[str], list[tuple[str, Region]]],
 ) -> Iterator[_Found]:
     """The histograms of all regions; what cannot have one is noted.
 
@@ -205,10 +210,10 @@ def _regions(
         The doses, and the grid of the images.
     asked
         May ask for EQD2.
-    notes
-        Get what is wrong with a region.
+    said
+        The notes, which get what is wrong with a region, and the list that gets such regions.
     """
-    doses, images = given
+    (doses, images), (notes, without) = given, said
     if not doses:
         return
     phases = [each.phase for each in doses]
@@ -218,11 +223,13 @@ def _regions(
         for region in found.regions:
             if region.fault is not None:
                 notes.append(f"ROI {region.number} ({region.name}) has no DVH: {region.fault}.")
+                without.append((each.uid, region))
                 continue
             try:
                 yield _Found(each.uid, region, summing.of(region, phases, images, asked.alpha_beta))
             except (BadArchive, Incomplete) as error:
                 notes.append(error.message)
+                without.append((each.uid, region))
 
 
 def _without_eqd2(doses: Sequence[_Dose], asked: Asked) -> Iterator[str]:
@@ -350,24 +357,34 @@ def _metrics(
 
 
 def _judged(
-    found: Sequence[_Found], wanted: Sequence[Constraint], rx: Optional[float], whole: Optional[Dvh]
+    regions: tuple[Sequence[_Found], Sequence[tuple[str, Region]]],
+    wanted: Sequence[Constraint],
+    rx: Optional[float],
+    whole: Optional[Dvh],
 ) -> Iterator[dict[str, Any]]:
     """Each constraint on each region that it means; on none, where no structure set has one.
 
     Parameters
     ----------
-    found, wanted
-        The regions, and what they have to keep to.
+    regions
+        Those with histograms, and those without, of which nothing can be said.
+    wanted
+        What they have to keep to.
     rx
         Gy.
     whole
         The histogram of the whole dose.
     """
-    sets = list(dict.fromkeys(each.structures for each in found))
+    found, without = regions
+    sets = dict.fromkeys([*(each.structures for each in found), *(structures for structures, _ in without)])
     for constraint in wanted:
         rows: list[dict[str, Any]] = []
         for structures in sets:
             of_set = [(each.region.name, each.total) for each in found if each.structures == structures]
             judged = constraints.check([constraint], of_set, rx, _whole(found, structures, whole))
-            rows += [{**one.row(), "structures": structures} for one in judged if one.roi is not None]
+            judged = [one for one in judged if one.roi is not None]
+            for its, region in without:
+                if its == structures and constraint.fits(region.name):
+                    judged.append(Judged(constraint, region.name, None, None, constraints.NO_DVH, ()))
+            rows += [{**one.row(), "structures": structures} for one in judged]
         yield from rows or [{**one.row(), "structures": ""} for one in constraints.check([constraint], [], rx)]

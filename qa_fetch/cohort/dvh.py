@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple, Optional, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import sampling
 from .contours import Region
@@ -19,6 +20,7 @@ from .masks import Mask
 
 _TINY: Final = 1.0  # cc
 _CLIPPED: Final = 1e-4  # of the volume
+_PLACES: Final = (1 << 26) - 1  # the last bits of a dose that may hold a place: 100 Gy stay exact to 1e-6 Gy
 _SAME_DOSE: Final = 1e-5  # Gy: what rounding makes of a dose that is even
 
 
@@ -192,8 +194,8 @@ def of_points(roi: Union[Region, Mask], doses: Sequence[Volume], sampled: sampli
         known, weights = values, sampled.weights
     else:
         known, weights = values[inside], sampled.weights[inside]
-    order = np.argsort(known, kind="stable")
-    found = Dvh(known[order], weights[order], sampled.volume_cc)
+    ascending, order = _ascending(known)
+    found = Dvh(ascending, weights[order], sampled.volume_cc)
     said = [Caution("drawn", text) for text in roi.warnings]
     frames = {roi.frame_of_reference if isinstance(roi, Region) else roi.grid.frame_of_reference}
     frames |= {dose.grid.frame_of_reference for dose in doses}
@@ -234,6 +236,20 @@ def _cautions(found: Dvh, gaps: int) -> Iterator[Caution]:
             f"The ROI is not drawn on {gaps} plane{'s' * (gaps > 1)} between the others, which count as empty. "
             "Check it where it should be one piece.",
         )
+
+
+def _ascending(doses: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Doses in their order, less than 1e-6 Gy off, and where each came from.
+
+    Each one's place is put into its last bits, so that plain numbers are sorted: that takes a fifth of the time.
+    """
+    places = (1 << max(doses.size - 1, 1).bit_length()) - 1
+    if places > _PLACES:
+        order = np.argsort(doses, kind="stable")
+        return doses[order], order
+    packed = (doses.astype(np.float64).view(np.int64) & ~places) | np.arange(doses.size)
+    packed.view(np.float64).sort()
+    return (packed & ~places).view(np.float64), packed & places
 
 
 def _steps(end: int) -> Floats:

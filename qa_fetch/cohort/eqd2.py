@@ -52,9 +52,10 @@ def of_dvh(dvh: Dvh, fractions: int, alpha_beta: float) -> Dvh:
     return replace(dvh, doses=equivalent(dvh.doses, fractions, alpha_beta))
 
 
-def _check(fractions: Any, alpha_beta: float) -> None:
+def _check(fractions: Any, alpha_beta: Any) -> None:
     whole = not isinstance(fractions, bool) and isinstance(fractions, (int, np.integer))
     if not whole or not 0 < fractions <= _MOST_FRACTIONS:
         raise ConfigError(f"{fractions!r} is no number of fractions. Write a whole number from 1 to {_MOST_FRACTIONS}.")
-    if not (math.isfinite(alpha_beta) and alpha_beta > 0):
+    number = not isinstance(alpha_beta, bool) and isinstance(alpha_beta, (int, float, np.integer, np.floating))
+    if not number or not (math.isfinite(alpha_beta) and alpha_beta > 0):
         raise ConfigError(f"alpha/beta is {alpha_beta!r}. Write a number of Gy above 0, such as 3 or 10.")

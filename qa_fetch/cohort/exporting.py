@@ -9,7 +9,7 @@ import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Final, Optional
+from typing import Any, BinaryIO, Callable, Final, Optional, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ..bulk import Done, Item, Report
 from ..bulk.progress import OnProgress
 from ..errors import BadArchive, ConfigError, Incomplete
 from ..shelf.disk import flush_folder, make_folder
+from . import listing
 from . import matlab as mat
 from .config import Settings
 from .folders import PatientFolder
@@ -29,7 +30,7 @@ _COMMENT: Final = b"qa_fetch cohort 1"  # of the archive that an .npz is
 _LARGE: Final = 1 << 30  # bytes from which an entry says its size in 64 bits
 
 
-def npz(loaded: Loaded, path: Path) -> None:
+def npz(loaded: Loaded, path: Union[str, Path]) -> None:
     """Write a patient as ``.npz``: ``numpy.load(path, allow_pickle=False)`` reads it.
 
     The entries are the keys of ``Loaded.as_dict``, with ``mask0``, ``mask1`` ... for ``roi_masks``, and besides
@@ -50,10 +51,10 @@ def npz(loaded: Loaded, path: Path) -> None:
     arrays["roi_structures"] = lambda: np.array([roi.structures for roi in loaded.rois], dtype=np.str_)
     for at, roi in enumerate(loaded.rois):
         arrays[f"mask{at}"] = functools.partial(_mask, loaded, roi)
-    _write(path, _is_our_npz, functools.partial(_fill_npz, arrays))
+    _write(Path(path), _is_our_npz, functools.partial(_fill_npz, arrays))
 
 
-def matlab(loaded: Loaded, path: Path) -> None:
+def matlab(loaded: Loaded, path: Union[str, Path]) -> None:
     """Write a patient as ``.mat``, version 5: the keys of ``Loaded.as_dict``, and those that ``npz`` adds.
 
     ``roi_masks`` is a structure of logical arrays ``mask0`` ..., ``roi_names`` a row of cells. All arrays are
@@ -74,12 +75,12 @@ def matlab(loaded: Loaded, path: Path) -> None:
         f"mask{at}": mat.Later(shape, np.bool_, functools.partial(loaded.whole, roi))
         for at, roi in enumerate(loaded.rois)
     }
-    _write(path, _is_our_mat, lambda file: mat.write(file, variables))
+    _write(Path(path), _is_our_mat, lambda file: mat.write(file, variables))
 
 
 def export(
     settings: Settings,
-    patients: Optional[Sequence[str]] = None,
+    patients: Optional[Sequence[Union[str, int]]] = None,
     *,
     npz: Optional[bool] = None,
     matlab: Optional[bool] = None,
@@ -116,7 +117,7 @@ def export(
     if patients is None:
         chosen = [patient for patient in built_patients(settings) if excluded_by(settings, patient) is None]
     else:
-        chosen = list(dict.fromkeys(map(str, patients)))
+        chosen = listing.patients_of(settings, patients)
     return run_step(
         "export",
         settings,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional, Union
 
@@ -26,11 +28,13 @@ def patients_of(settings: Settings, patients: Optional[Sequence[Union[str, int]]
     Raises
     ------
     ConfigError
-        Nobody is known.
+        Nobody is known, or the files of two patients would be one.
     """
-    if patients is not None:
-        return list(dict.fromkeys(map(str, patients)))
     listed = listed_in(settings.link_to_ids)
+    chosen = [] if patients is None else named(patients)
+    check_apart(settings, [*listed, *chosen])
+    if patients is not None:
+        return chosen
     stems = {stem(patient) for patient in listed}
     found = list(dict.fromkeys([*listed, *_summarised(settings.imagesummaries, stems)]))
     if not found:
@@ -39,6 +43,47 @@ def patients_of(settings: Settings, patients: Optional[Sequence[Union[str, int]]
             "or name them with --patients."
         )
     return found
+
+
+def named(patients: Union[str, int, Iterable[Union[str, int]]]) -> list[str]:
+    """Patients who are named, each once; one ID alone is one patient, and not a list of its letters."""
+    return list(dict.fromkeys(map(str, [patients] if isinstance(patients, (str, int)) else patients)))
+
+
+def check_apart(settings: Settings, patients: Iterable[str]) -> None:
+    """See that the disk tells the files of all patients apart: some disks do not tell capitals from small letters.
+
+    Parameters
+    ----------
+    settings
+        Of the cohort.
+    patients
+        All whose files are to lie there.
+
+    Raises
+    ------
+    ConfigError
+        It does not.
+    """
+    names = [stem(patient) for patient in dict.fromkeys(patients)]
+    shared = sum(count for count in Counter(name.lower() for name in names).values() if count > 1)
+    places = (settings.imagesummaries, settings.patientnotesdir, settings.datadirectory, settings.thequarantine)
+    for place in places if shared else ():
+        if folds_case(place):
+            raise ConfigError(
+                f"{shared} patients have IDs that differ in capitals only, which the disk of {place} does not tell "
+                "apart: their files would be mixed. Give the cohort folders on another disk."
+            )
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether a disk takes capitals for small letters; it is tried where the folder is, or where it would be made."""
+    there = next((place for place in (folder, *folder.resolve().parents) if place.is_dir()), folder)
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".qa_fetch_case_", dir=there) as probe:
+            return Path(probe.name).with_name(Path(probe.name).name.upper()).exists()
+    except OSError:
+        return False  # nothing can be written there, so nothing can be mixed
 
 
 def listed_in(path: Path) -> list[str]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ..errors import Ambiguous, NotFound
 from .built import Built
 from .grids import Volume
-
-Box = tuple[slice, slice, slice]
+from .sparse import Box
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -16,8 +17,9 @@ from .codes import Code
 from .config import Settings
 from .folders import PatientFolder
 from .grids import Grid, Volume, resampled
-from .loaded import Box, Loaded, LoadedRoi
+from .loaded import Loaded, LoadedRoi
 from .notes import Notes, stem
+from .sparse import Box
 
 __all__ = ["STEPS", "Loaded", "LoadedRoi", "built_patients", "check", "excluded_by", "load"]
 
@@ -53,6 +55,7 @@ def load(settings: Settings, patient: str, *, excluded: bool = False) -> Loaded:
     folder = PatientFolder.of(settings, patient)
     built = _built(folder)
     images = _images(folder, built)
+    images = replace(images, values=images.values.copy())  # which may be written to
     dose = known = None
     if settings.profile.dose:
         dose, known = _summed(list(_doses(folder, built)), images.grid)
@@ -177,7 +180,7 @@ def _check_masks(folder: PatientFolder, built: Built, grid: Grid, notes: Notes) 
             else:
                 notes.say(_SECTION, f"{said}: loaded the mask to numpy array:{roi.name}")
         for name, count in Counter(roi.name for roi in found if roi.structures == one_set.uid).items():
-            if count > 1:
+            if count > 1 and name:  # regions without a name, as anonymisers leave them, are not called the same
                 notes.give(codes.XXII_REV_003, f"{count} masks of one structure set are called {name}.")
     notes.give(codes.XXII_SUCC_001)
     return found
@@ -279,7 +282,7 @@ def _images(folder: PatientFolder, built: Built) -> Volume:
             f"{what} has {grid.shape[0]} slices, but {len(built.instances)} images were built. "
             "Remove the patient's folder, then run the build again."
         )
-    return Volume(grid, values.copy(), built.modality, built.series)
+    return Volume(grid, values, built.modality, built.series)
 
 
 def _mask(
@@ -298,16 +301,10 @@ def _mask(
     known
         Where the dose is known, if the patient has one.
     """
-    own, values = reading.read(folder.root / str(roi.file), "The mask", grid.frame_of_reference)
-    if not reading.same(own, grid):
-        raise BadArchive("The mask does not lie on the grid of the images. Remove its file, then run the build again.")
-    box: Box = (slice(0), slice(0), slice(0))
+    box: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
     if roi.box is not None:
         box = (slice(*roi.box[0]), slice(*roi.box[1]), slice(*roi.box[2]))
-    filled = values != 0
-    within = filled[box].copy()
-    if np.count_nonzero(filled) != np.count_nonzero(within):
-        raise BadArchive("The mask reaches out of its box in built.json. Remove its file, then run the build again.")
+    within = reading.mask(folder.root / str(roi.file), grid, box)
     unreached = None if known is None else _unreached(known, box, within)
     return LoadedRoi(one_set.uid, roi.number, roi.name, roi.kind, roi.colour, box, within, roi.volume_cc, unreached)
 

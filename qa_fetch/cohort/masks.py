@@ -9,7 +9,8 @@ worked out at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ _LINES: Final = 4  # in each row of voxels; a power of two, so that all shares a
 _LINES_OF_SMALL: Final = 16
 _SMALL: Final = 64  # rows
 _SHARES: Final = 1 << 16  # steps into which a voxel is divided along its row: sums of them have no rounding
+_HALF: Final = 1e-4  # of a voxel by which a half may miss that
 _AT_ONCE: Final = 1 << 20  # voxels; bounds the memory
 
 
@@ -40,10 +42,21 @@ class Mask:
     volume_cc: float  # of the fractions: nearer to the truth than the number of voxels
     warnings: tuple[str, ...]  # sentences
 
-    @property
+    @cached_property
     def values(self) -> NDArray[np.bool_]:
-        """The voxels of the box that lie within for at least a half."""
-        return np.asarray(self.fraction >= 0.5)
+        """The voxels of the box of which more than a half lies within, and of exact halves those at one side.
+
+        Outlines are often drawn through the centres of voxels; with the halves of both sides a region would be too big.
+        """
+        found = np.asarray(self.fraction > 0.5 + _HALF)
+        halves = np.argwhere((self.fraction >= 0.5 - _HALF) & ~found)
+        if len(halves):
+            around = np.pad(self.fraction, 1)
+            rise = np.zeros(len(halves), dtype=np.float32)
+            for step in np.eye(3, dtype=np.intp):
+                rise += around[tuple((halves + 1 + step).T)] - around[tuple((halves + 1 - step).T)]
+            found[tuple(halves[rise > -_HALF].T)] = True
+        return found
 
     def whole(self) -> NDArray[np.bool_]:
         """The same for the whole grid."""
@@ -90,10 +103,11 @@ def mask(region: Region, grid: Grid) -> Mask:
         for number, weight in weights[index].items():
             fraction[number - box[0].start] += share if weight == 1 else share * np.float32(weight)
     said += _beyond(planes, weights, standing.slabs, grid)
-    if not (fraction >= 0.5).any():
-        said.append("It is thinner than a voxel, so its mask is empty.")
     volume = float(fraction.sum(dtype=np.float64)) * grid.voxel_cc
-    return Mask(grid, box, fraction, volume, tuple(said))
+    found = Mask(grid, box, fraction, volume, tuple(said))
+    if found.values.any():
+        return found
+    return replace(found, warnings=(*said, "It is thinner than a voxel, so its mask is empty."))
 
 
 # Planes

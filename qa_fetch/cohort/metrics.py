@@ -123,6 +123,8 @@ class Metric:
 
 def parse(text: str) -> Metric:
     """A metric from its text; ConfigError with the position and what to write where it is not one."""
+    if not isinstance(text, str):
+        raise ConfigError(f"a metric is {text!r}, which is no text. Write one such as D95%, V20Gy[cc] or Dmean.")
     return _Reading(text).metric()
 
 

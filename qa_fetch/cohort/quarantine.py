@@ -149,7 +149,7 @@ def _check_choice(settings: Settings, candidate: Candidate, target: Path) -> Non
     code = codes.CODES.get(candidate.code)
     if candidate.status == codes.EXECLUDE and code is not None:
         raise ConfigError(f"candidate {candidate.index} cannot be used: {code} in its notes. {code.sentence}")
-    possible = {chain.uids for chain in _undecided(settings, candidate.patient).candidates}
+    possible = {chain.uids for chain in _possible(settings, candidate.patient)}
     if candidate.uids not in possible:
         raise ConfigError(
             f"candidate {candidate.index} is none any more, since the rules or the summary have changed. "
@@ -162,6 +162,12 @@ def _undecided(settings: Settings, patient: str, choice: Optional[Choice] = None
     outcome, path = columns.find(settings.imagesummaries, patient) or (None, None)
     rows = columns.read(path) if path is not None and outcome == "SUCCESS" else ()
     return select(patient, rows, settings, outcome=outcome, choice=choice)
+
+
+def _possible(settings: Settings, patient: str) -> tuple[Chain, ...]:
+    """What a person may choose from; the only set too, where what was chosen before is not there any more."""
+    decision = _undecided(settings, patient)
+    return decision.candidates if decision.chosen is None else (decision.chosen,)
 
 
 def _relocate(notes: Notes, source: Path, target: Path) -> None:
@@ -237,7 +243,7 @@ def _build(settings: Settings, payload: Any) -> Done:
     from .building import build_patient
 
     patient, index = payload["patient"], payload["index"]
-    waiting = _undecided(settings, patient).candidates
+    waiting = _possible(settings, patient)
     if index >= len(waiting) or marks.chosen(settings, waiting[index]) != payload["chosen"]:
         raise Incomplete("the summary of this patient has just changed. Run the quarantine again.", retriable=False)
     chain, place = waiting[index], place_of(settings, patient, index)

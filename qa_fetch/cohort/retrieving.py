@@ -19,7 +19,7 @@ from .columns import given
 from .linking.graph import Node
 from .notes import Notes
 
-_TO_SORT = ("ImagePositionPatient", "ImageOrientationPatient")
+_TO_SORT = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6}  # and how many numbers each has
 _WHOSE = ("PatientID", "SOPInstanceUID")
 
 
@@ -134,9 +134,13 @@ class Retrieval:
             places = np.array([header.ImagePositionPatient for header in headers], dtype=np.float64)
             along = places @ np.cross(turns[0, :3], turns[0, 3:])
         except (AttributeError, ValueError, TypeError, ArithmeticError):
-            lacking = sum(not header.get("ImagePositionPatient") for header in headers)
+            lacking = sum(
+                any(len(header.get(key) or ()) != count for key, count in _TO_SORT.items()) for header in headers
+            )
             self._notes.give(
-                codes.XI_EXEC_001, f"CT retrieval: {lacking} of {len(headers)} images do not say where they lie."
+                codes.XI_EXEC_001,
+                f"CT retrieval: {lacking} of {len(headers)} images do not say where they lie, as images of several "
+                "frames do not, which are not built. Leave this patient out.",
             )
             raise Excluded from None
         for keyword in ("SliceLocation", "ImagePositionPatient"):

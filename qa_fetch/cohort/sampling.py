@@ -80,6 +80,9 @@ def of_region(region: Region, doses: Sequence[Volume], images: Optional[Grid] = 
     side /= _finer(sum(volumes) / side**3)
     layers = math.ceil(max(slab.thick for slab in standing.slabs) / side)
     phases = _spread(0, layers * len(planes), _ONE)[0].reshape(len(planes), layers)
+    # From across, up and along to each dose's own slices, rows and columns, at once.
+    turns = [np.linalg.solve(dose.grid.steps.T, frame.T) for dose in doses]
+    starts = [dose.grid.indices(np.zeros((1, 3))).T for dose in doses]
     found: list[Floats] = []
     shares: list[Floats] = []
     count = 0
@@ -91,10 +94,13 @@ def of_region(region: Region, doses: Sequence[Volume], images: Optional[Grid] = 
             points, weights = strip
         count += len(weights)
         # Corners weigh nothing, and hold the extremes: a point within seldom does.
-        corners = [np.column_stack([*plane.starts, np.full(plane.starts.shape[1], z)]) for z in (0.0, 0.5, 1.0)]
-        places = np.concatenate([points, *corners]) * [1, 1, slab.thick] + [0, 0, slab.low]
-        found.append(np.array([dose.at(places @ frame) for dose in doses]))
-        shares += [weights * (volume / 1000 / weights.sum()), np.zeros(3 * len(corners[0]))]
+        corners = [np.array([*plane.starts, np.full(plane.starts.shape[1], z)]) for z in (0.0, 0.5, 1.0)]
+        places = np.concatenate([points, *corners], axis=1)
+        places[2] = places[2] * slab.thick + slab.low
+        found.append(
+            np.array([dose.between((turn @ places + start).T) for dose, turn, start in zip(doses, turns, starts)])
+        )
+        shares += [weights * (volume / 1000 / weights.sum()), np.zeros(3 * plane.starts.shape[1])]
     return Sampled(sum(volumes) / 1000, np.concatenate(found, axis=1), np.concatenate(shares), standing.empty)
 
 
@@ -179,11 +185,11 @@ def _standing(region: Region, planes: list[_Plane], images: Optional[Grid]) -> s
 
 
 def _strips(plane: _Plane) -> tuple[Floats, Floats]:
-    """The middle of each part of a plane between two corners' heights, and its area: together it is exact."""
+    """The middle (3 x n) of each part of a plane between two corners' heights, and its area: together it is exact."""
     edges = np.unique(plane.starts[1])
     left, right, row = _spans(plane, (edges[1:] + edges[:-1]) / 2)
     up = (edges[1:] + edges[:-1])[row] / 2
-    return np.column_stack([(left + right) / 2, up, np.full(len(up), 0.5)]), (right - left) * np.diff(edges)[row]
+    return np.array([(left + right) / 2, up, np.full(len(up), 0.5)]), (right - left) * np.diff(edges)[row]
 
 
 def _spans(plane: _Plane, heights: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
@@ -202,7 +208,7 @@ def _spans(plane: _Plane, heights: Floats) -> tuple[Floats, Floats, NDArray[np.i
 
 
 def _points(plane: _Plane, side: float, phases: Floats, first: int) -> tuple[Floats, Floats]:
-    """Points of a plane's slab, across, up and in shares of its thickness, and how much each stands for.
+    """Points of a plane's slab (3 x n): across, up and in shares of its thickness; and how much each stands for.
 
     Parameters
     ----------
@@ -227,7 +233,7 @@ def _points(plane: _Plane, side: float, phases: Floats, first: int) -> tuple[Flo
         parts.append(np.array([low, high - low, heights[row[owner]], np.full(len(low), float(layer))]))
     low, wide, up, layer_of = np.concatenate(parts, axis=1)
     along, depth = _spread(first, len(low), _TWO)
-    return np.column_stack([low + along * wide, up, (layer_of + depth) / len(phases)]), wide
+    return np.array([low + along * wide, up, (layer_of + depth) / len(phases)]), wide
 
 
 # Masks

@@ -11,7 +11,7 @@ from ..bulk import Done, Item, Report
 from ..bulk.progress import OnProgress
 from ..errors import BadArchive
 from ..shelf.disk import make_folder
-from . import choices, marks
+from . import choices, codes, marks
 from .built import Built
 from .columns import find, given
 from .config import Settings
@@ -88,8 +88,14 @@ def _intact(settings: Settings, payload: Any, detail: Any) -> bool:
 
 
 def _verify(settings: Settings, payload: Any) -> Done:
-    """Decide about one patient."""
-    decision = decide(payload["patient"], settings)
+    """Decide about one patient; who has a broken summary does not go on by what an earlier one said."""
+    try:
+        decision = decide(payload["patient"], settings)
+    except BadArchive as error:
+        broken = Notes(payload["patient"], settings.version)
+        broken.give(codes.I_EXEC_002, error.message)
+        broken.write(settings.patientnotesdir)
+        raise
     notes = renewed(settings, decision, noted(settings, decision.patient))
     notes.write(settings.patientnotesdir)
     return Done(detail={"status": notes.status, "code": str(notes.deciding)})

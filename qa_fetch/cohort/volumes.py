@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Optional, Union
@@ -28,9 +29,13 @@ _LARGEST: Final = 1 << 30  # voxels
 _SMALLEST_INT, _LARGEST_INT = -(1 << 15), (1 << 15) - 1
 # The same in every image of a volume.
 _ALIKE: Final = ("Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns")
+_RESCALED: Final = ("CT", "PT")  # what is stored of these means nothing without RescaleSlope and RescaleIntercept
 _NEARLY_ALIKE: Final = (("ImageOrientationPatient", 6), ("PixelSpacing", 2))
 # What pydicom raises where pixels are not what the header says, or need a decoder that is not installed.
-_NO_PIXELS = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+_NO_PIXELS = (
+    *(AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError),
+    *(OSError, struct.error),  # Pillow's decoders, not the disk: the file is in memory
+)
 
 
 def images(sources: Iterable[Source]) -> Volume:
@@ -56,6 +61,7 @@ def images(sources: Iterable[Source]) -> Volume:
     else:
         apart = _spacing(along, uids, float(normal @ [0, 0, 1]))
     _check_upright(places - np.outer(along, normal))
+    _check_one_scan(datasets)
     shape = (len(datasets), *_size(datasets[0], len(datasets), what))
     steps = np.array([normal * apart, down, across])
     grid = Grid(shape, places[0], steps, _text(datasets[0], "FrameOfReferenceUID"), tuple(uids))
@@ -69,6 +75,8 @@ def dose(source: Source) -> Volume:
     what = f"dose {_uid(data)}"
     if data.get("DoseUnits") != "GY":
         raise BadArchive(f"The {what} is not in Gy. Export it from the planning system as absolute dose.")
+    if data.get("DoseType") == "ERROR":
+        raise BadArchive(f"The {what} is the difference of two doses (DoseType ERROR). Use the dose of the plan.")
     scaling = _positive(data, "DoseGridScaling", what)
     down, across, normal = _directions(data, what)
     first = _numbers(data, "ImagePositionPatient", 3, what)
@@ -78,6 +86,11 @@ def dose(source: Source) -> Volume:
     apart = _even(along[order], what) if count > 1 else _positive(data, "SliceThickness", what)
     shape = (count, *_size(data, count, what))
     stored = _pixels(data, shape if count > 1 else shape[1:], what).reshape(shape)
+    if stored.dtype.kind == "i" and stored.min() < 0:
+        raise BadArchive(
+            f"The {what} has values below 0 Gy, so its pixels are not what it says of them. "
+            "Export it from the planning system again."
+        )
     values = np.empty(shape, dtype=np.float32)
     for plane, index in enumerate(order):
         np.multiply(stored[index], scaling, out=values[plane], casting="same_kind", dtype=np.float64)
@@ -182,7 +195,7 @@ def _check_alike(first: Any, other: Any) -> None:
     if differ:
         raise BadArchive(
             f"The images {_uid(first)} and {_uid(other)} differ in {', '.join(differ)}, so they are no volume. "
-            "Choose the images of one series."
+            "Choose the images of one series, or leave this patient out."
         )
 
 
@@ -192,6 +205,17 @@ def _check_upright(places: Floats) -> None:
     if aside > _ASIDE:
         raise BadArchive(
             f"The images are shifted by {aside:.1f} mm against each other, as by a tilted gantry, and are not built. "
+            "Leave this patient out."
+        )
+
+
+def _check_one_scan(datasets: Sequence[Any]) -> None:
+    """Two scans of which one lies between the slices of the other are even, and still no volume."""
+    scans = [_text(data, "AcquisitionNumber") for data in datasets if data.get("Modality") == "CT"]
+    stretches = [scan for scan, before in zip(scans[1:], scans) if scan != before]
+    if len(stretches) >= len(set(scans)) > 0:
+        raise BadArchive(
+            "The images of several acquisitions (AcquisitionNumber) lie between each other, so they are no volume. "
             "Leave this patient out."
         )
 
@@ -270,9 +294,22 @@ def _pixels(data: Any, shape: tuple[int, ...], what: str) -> NDArray[Any]:
             f"The pixels of the {what} cannot be read: they are cut short, or compressed in a way that "
             "is not known here. Fetch it again, or decompress it first (DCMTK: dcmdjpeg)."
         ) from error
-    if found.shape != shape:
+    if found.shape != shape or data.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadArchive(f"The {what} holds several frames or colours, which is no slice. Leave this patient out.")
-    return found
+    return _without_unused_bits(data, found, what)
+
+
+def _without_unused_bits(data: Any, found: NDArray[Any], what: str) -> NDArray[Any]:
+    """Pixels by the bits that count: above them lies what no one may read, such as overlays, and no sign."""
+    if found.dtype.kind not in "iu":
+        return found
+    stored = int(_positive(data, "BitsStored", what))
+    if int(_positive(data, "HighBit", what)) != stored - 1 or stored > found.dtype.itemsize * 8:
+        raise BadArchive(f"The {what} has no usable HighBit. Fetch it again, or leave this patient out.")
+    unused = found.dtype.itemsize * 8 - stored
+    if not unused:
+        return found
+    return np.asarray(np.right_shift(np.left_shift(found, unused), unused), dtype=found.dtype)  # the sign goes along
 
 
 def _stack(datasets: list[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
@@ -292,10 +329,13 @@ def _stack(datasets: list[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
 
 def _rescaled(data: Any, shape: tuple[int, int]) -> NDArray[Any]:
     what = f"image {_uid(data)}"
+    needed = data.get("Modality") in _RESCALED
     slope, intercept = (
-        float(_numbers(data, keyword, 1, what)[0]) if keyword in data else plain
+        float(_numbers(data, keyword, 1, what)[0]) if needed or keyword in data else plain
         for keyword, plain in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
     )
+    if not slope:
+        raise BadArchive(f"The {what} has no usable RescaleSlope. Fetch it again, or leave this patient out.")
     pixels = _pixels(data, shape, what)
     whole = slope.is_integer() and intercept.is_integer() and max(abs(slope), abs(intercept)) < 1 << 14
     if whole and pixels.dtype.itemsize <= 2:

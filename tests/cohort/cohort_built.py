@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from course_truth import Made, make
+from course_truth import make
 from pydicom.dataset import Dataset
 from truth_codes import WHOLE, config
 from truth_course import Course
@@ -35,8 +37,29 @@ def built_patient(course: Course, settings: Settings) -> Built:
     All objects of the course count as chosen. A region that gives no mask has none, and says why. The notes hold the
     codes of a patient whom nothing has stopped, up to XVI.
     """
-    course_made = make(course)
     folder = PatientFolder.of(settings, course.patient)
+    files, built = _whole(course, folder.modality)
+    for name, data in files.items():
+        _ready(folder.root / name)
+        (folder.root / name).write_bytes(data)
+    built.write(folder)
+    _notes(course, built, settings).write(settings.patientnotesdir)
+    return built
+
+
+@functools.lru_cache(maxsize=16)
+def _whole(course: Course, modality: str) -> tuple[dict[str, bytes], Built]:
+    """The files of a patient, and what was built; once for all tests with the same course."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = PatientFolder(Path(root), course.patient, modality)
+        built = _built(course, folder)
+        paths = [path for path in sorted(folder.root.rglob("*")) if path.is_file()]
+        files = {path.relative_to(folder.root).as_posix(): path.read_bytes() for path in paths}
+    return files, replace(built, made=tuple((name, len(data)) for name, data in files.items()))
+
+
+def _built(course: Course, folder: PatientFolder) -> Built:
+    course_made = make(course)
     came = [
         folder.root / _written(each, folder, folder.images / f"{each.SOPInstanceUID}.dcm")
         for each in course_made.of(folder.modality)
@@ -48,7 +71,7 @@ def built_patient(course: Course, settings: Settings) -> Built:
     nifti = folder.images_nifti / f"{stem(course.patient)}_{images.uid}.nii.gz"
     _ready(nifti)
     volumes.nifti(images, nifti)
-    built = Built(
+    return Built(
         patient=course.patient,
         rules="test",
         modality=folder.modality,
@@ -62,12 +85,6 @@ def built_patient(course: Course, settings: Settings) -> Built:
         plans=tuple(_plan(each, folder) for each in course_made.of("RTPLAN")),
         doses=tuple(_dose(each, folder) for each in course_made.of("RTDOSE")),
     )
-    made = [path for path in sorted(folder.root.rglob("*")) if path.is_file()]
-    sizes = tuple((path.relative_to(folder.root).as_posix(), path.stat().st_size) for path in made)
-    built = replace(built, made=sizes)
-    built.write(folder)
-    _notes(course_made, built, settings).write(settings.patientnotesdir)
-    return built
 
 
 def _ready(path: Path) -> None:
@@ -137,12 +154,12 @@ def _dose(data: Dataset, folder: PatientFolder) -> BuiltDose:
     return BuiltDose(uid, file, path.relative_to(folder.root).as_posix(), plan, float(volume.values.max()))
 
 
-def _notes(made: Made, built: Built, settings: Settings) -> Notes:
+def _notes(course: Course, built: Built, settings: Settings) -> Notes:
     notes = Notes(built.patient, settings.version)
     for name in WHOLE:
         if not name.startswith("XX"):
             notes.give(CODES[name])
-    day = int(made.truth.course.day)
+    day = int(course.day)
     values = {"PatId": pat_id(built.patient), "CT_SeriesIdentifier": built.series}
     values["RTSTRUCT_SOPInstanceUID"] = [each.uid for each in built.structures]
     values.update(StructureSetDate=day, StudyDate=day)

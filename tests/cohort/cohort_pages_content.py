@@ -72,11 +72,11 @@ def usable(settings: Settings, patient: str, *, dose: float = 1.0, count: int = 
     return folder
 
 
-def built(patient: str, count: int = 4) -> Built:
+def built(patient: str, count: int = 4, regions: Any = REGIONS) -> Built:
     """What was built of the course of ``cohort_rows``."""
     rois = tuple(
         BuiltRoi(number, name, kind, colour, f"masks/{number}.nii.gz", ((0, 1), (0, 1), (0, 1)), cc, cc * 1.004)
-        for number, (name, kind, colour, cc, _, _) in enumerate(REGIONS, 1)
+        for number, (name, kind, colour, cc, _, _) in enumerate(regions, 1)
     )
     return Built(
         patient=patient,

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from course_truth import Course, Made, make
 from truth_codes import config as keys
-from truth_scenarios import Scenario
 
 from qa_fetch import part10
 from qa_fetch.cohort import columns, config
@@ -94,15 +93,6 @@ def _objects(course: Course) -> tuple[_Object, ...]:
         part10.write(dataset, file)
         found.append(_Object(str(dataset.StudyInstanceUID), file.getvalue(), row))
     return tuple(found)
-
-
-def of_scenario(folder: Path, scenario: Scenario) -> Stage:
-    """A scenario with what happens before its build."""
-    stage = staged(folder, scenario.courses, **scenario.settings)
-    for mishap in scenario.mishaps:
-        if mishap.where == "archive":
-            mishap.happen(stage.archive, stage.patient)
-    return stage
 
 
 def _place(dataset: Any) -> dict[str, str]:

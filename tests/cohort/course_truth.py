@@ -6,9 +6,12 @@ The scenarios of every code are in truth_scenarios.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydicom.dataset import Dataset
 from truth_course import DAMAGES, Chain, Course, Edge, Plan, Truth
@@ -85,21 +88,49 @@ def _edges(course: Course, chain: Chain) -> list[Edge]:
     return [Edge(source, target, evidence) for source, target, evidence in found if source and target]
 
 
+class File(NamedTuple):
+    """An object as a file."""
+
+    patient: str
+    study: str
+    modality: str
+    uid: str
+    data: bytes
+
+
+def _file(dataset: Dataset) -> File:
+    data = BytesIO()
+    part10.write(dataset, data)
+    names = [str(dataset[key].value) for key in ("PatientID", "StudyInstanceUID", "Modality", "SOPInstanceUID")]
+    return File(names[0], names[1], names[2], names[3], data.getvalue())
+
+
+def _saved(files: Iterable[File], folder: Path) -> list[Path]:
+    studies: dict[str, int] = {}
+    paths = []
+    for file in files:
+        study = studies.setdefault(file.study, len(studies) + 1)
+        where = folder / file.patient / f"study{study}" / file.modality
+        where.mkdir(parents=True, exist_ok=True)
+        paths.append(where / f"{file.uid}.dcm")
+        paths[-1].write_bytes(file.data)
+    return paths
+
+
 def save(datasets: tuple[Dataset, ...], folder: Path) -> list[Path]:
     """Data sets as files ``<patient>/<study>/<modality>/<SOPInstanceUID>.dcm``, the studies numbered as they come."""
-    studies: dict[str, int] = {}
-    files = []
-    for dataset in datasets:
-        study = studies.setdefault(str(dataset.StudyInstanceUID), len(studies) + 1)
-        where = folder / str(dataset.PatientID) / f"study{study}" / str(dataset.Modality)
-        where.mkdir(parents=True, exist_ok=True)
-        files.append(where / f"{dataset.SOPInstanceUID}.dcm")
-        part10.write(dataset, files[-1])
-    return files
+    return _saved(map(_file, datasets), folder)
+
+
+@functools.lru_cache(maxsize=32)
+def _written(course: Course) -> tuple[tuple[File, ...], Truth]:
+    """Each course as files once; its data sets are not kept, since a test may change its own."""
+    made = make(course)
+    return tuple(map(_file, made.datasets)), made.truth
 
 
 def write(course: Course, folder: Path) -> Truth:
     """A course as files in a folder."""
-    made = make(course)
-    save(made.datasets, folder)
-    return made.truth
+    files, truth = _written(course)
+    _saved(files, folder)
+    return truth

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from qa_fetch.cohort.built import Built, BuiltDose, BuiltPlan
+from qa_fetch.cohort.built import Built, BuiltDose, BuiltPlan, BuiltRoi, BuiltSet
 from qa_fetch.cohort.grids import Grid, Volume
 from qa_fetch.cohort.loading import Loaded, LoadedRoi
 
@@ -63,6 +63,11 @@ def region(inside: Any, **facts: Any) -> LoadedRoi:
     return LoadedRoi(structures="1.2.4", box=(slices, rows, columns), values=inside[slices, rows, columns], **named)
 
 
+def _built(roi: LoadedRoi) -> BuiltRoi:
+    box = tuple((each.start, each.stop) for each in roi.box)
+    return BuiltRoi(roi.number, roi.name, roi.kind, roi.colour, "mask.nii.gz", box, roi.volume_cc, None)  # type: ignore[arg-type]
+
+
 def loaded(
     of: Grid,
     rois: Sequence[LoadedRoi] = (),
@@ -98,7 +103,7 @@ def loaded(
         images=(),
         instances=(),
         nifti="",
-        structures=(),
+        structures=(BuiltSet("1.2.4", "", tuple(map(_built, rois))),),
         plans=tuple(BuiltPlan(f"p{at}", "", "", "", prescriptions[at], 30) for at in numbers),
         doses=tuple(BuiltDose(f"d{at}", "", "", f"p{at}", 60.0) for at in numbers),
     )

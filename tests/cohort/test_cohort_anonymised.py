@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from course_truth import Truth, write
@@ -30,7 +31,7 @@ def _gone_through(archive: Path, folder: Path) -> tuple[Cohort, str]:
         cohort.verify(),
         cohort.build(where="threads"),
         cohort.dvh(where="threads"),
-        cohort.slices(),
+        cohort.slices(where="threads"),
     ):
         assert (report.done, report.failed) == (1, 0)
     cohort.report()
@@ -43,21 +44,37 @@ def _doses(cohort: Cohort, patient: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("profile", ["basic", "research-rt"])
-def test_an_anonymised_course_gives_the_same_numbers(tmp_path: Path, profile: str) -> None:
-    """UIDs still lead from dose to plan to structures to images, and no voxel, outline or dose has moved."""
-    truth: Truth = write(quick(), tmp_path / "clear")
-    Anonymiser(key=tmp_path / "trial.key", profile=profile).folder(tmp_path / "clear", to=tmp_path / "anonymous")
-    before, patient = _gone_through(tmp_path / "clear", tmp_path / "before")
-    after, pseudonym = _gone_through(tmp_path / "anonymous", tmp_path / "after")
+class Clear(NamedTuple):
+    """A patient before anything is taken away."""
+
+    archive: Path
+    truth: Truth
+    doses: list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def clear(tmp_path_factory: pytest.TempPathFactory) -> Clear:
+    """The same for every profile."""
+    folder = tmp_path_factory.mktemp("clear")
+    truth = write(quick(), folder / "archive")
+    cohort, patient = _gone_through(folder / "archive", folder / "cohort")
     assert patient == truth.course.patient
+    return Clear(folder / "archive", truth, _doses(cohort, patient))
+
+
+@pytest.mark.parametrize("profile", ["basic", "research-rt"])
+def test_an_anonymised_course_gives_the_same_numbers(clear: Clear, tmp_path: Path, profile: str) -> None:
+    """UIDs still lead from dose to plan to structures to images, and no voxel, outline or dose has moved."""
+    Anonymiser(key=tmp_path / "trial.key", profile=profile).folder(clear.archive, to=tmp_path / "anonymous")
+    after, pseudonym = _gone_through(tmp_path / "anonymous", tmp_path / "after")
+    patient = clear.truth.course.patient
     assert pseudonym != patient
     (standing,) = after.patients()
     assert (standing.status, standing.ready) == ("SUCCESS", True)
-    clear, anonymous = _doses(before, patient), _doses(after, pseudonym)
-    assert len(clear) == len(anonymous) == len(truth.course.regions())
+    anonymous = _doses(after, pseudonym)
+    assert len(clear.doses) == len(anonymous) == len(clear.truth.course.regions())
     left_out = ("patient_id", "roi_name")
-    for one, other in zip(clear, anonymous):
+    for one, other in zip(clear.doses, anonymous):
         assert {key: value for key, value in one.items() if key not in left_out} == {
             key: value for key, value in other.items() if key not in left_out
         }

@@ -1,4 +1,4 @@
-"""Patients are built from an archive: every code of the step, what is done again and what is not, and crashes."""
+"""Patients are built from an archive: what lies where, what is done again and what is not, and crashes."""
 
 from __future__ import annotations
 
@@ -10,27 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cohort_stage import Stage, of_scenario, staged
+from cohort_stage import Stage, staged
 from truth_codes import WHOLE
 from truth_codes import config as keys
-from truth_scenarios import NEIGHBOURS, SCENARIOS, Scenario, quick
+from truth_scenarios import NEIGHBOURS, quick
 
 from qa_fetch.bulk import Report
 from qa_fetch.cohort import config
 from qa_fetch.cohort.building import build
 from qa_fetch.cohort.notes import KEYS, VALUES
-from qa_fetch.errors import QAFetchError
 
 SHORT = {"slices": 14}
 FEW = {"slices_drop_below": 10}
-# Those whom the rules let pass and nothing befalls before or after the build, on fewer slices.
-BUILT = [
-    replace(each, courses=tuple(replace(course, **SHORT) for course in each.courses), settings={**each.settings, **FEW})
-    for each in SCENARIOS
-    if any(code.startswith("XI_") for code in each.codes)
-    and all(mishap.after == "verify" for mishap in each.mishaps)
-    and "381" not in each.name
-]
 
 
 def one(folder: Path, **changes: object) -> Stage:
@@ -46,23 +37,6 @@ def names(root: Path) -> list[str]:
 def numbers(report: Report) -> tuple[int, int, int]:
     """How many are done, were done before, and failed."""
     return report.done, report.already, report.failed
-
-
-@pytest.mark.parametrize("scenario", BUILT, ids=lambda scenario: scenario.name)
-def test_each_scenario_ends_with_its_codes(scenario: Scenario, tmp_path: Path) -> None:
-    """In their order, with nothing half left behind; what the archive fails to give is raised besides."""
-    stage = of_scenario(tmp_path, scenario)
-    try:
-        stage.build()
-    except QAFetchError:
-        assert scenario.mishaps
-    notes = stage.notes()
-    assert tuple(code.name for code in notes.codes) == scenario.codes
-    assert notes.status == scenario.status()
-    assert notes.ready == (scenario.status() != "EXECLUDE")
-    there = [path.name for path in stage.settings.datadirectory.iterdir()] if notes.ready else []
-    assert there == ([stage.patient] if notes.ready else [])
-    assert not list(stage.settings.datadirectory.glob(".*"))
 
 
 def test_everything_lies_under_pdcps_names(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cohort_stage import Stage, staged
 from truth_scenarios import quick
 
 from qa_fetch.cohort import placing
+from qa_fetch.cohort.built import Built
 from qa_fetch.errors import Incomplete
 
 
@@ -81,6 +83,40 @@ def test_a_folder_that_no_build_has_made_is_left_as_it_is(stage: Stage) -> None:
     kept.unlink()
     kept.parent.rmdir()
     assert stage.build().ready
+
+
+def test_the_folder_of_another_patient_is_never_replaced(stage: Stage) -> None:
+    """As on a disk on which ``ab1`` and ``AB1`` are one name."""
+    stage.build()
+    other = replace(stage.built(), patient="987654321", rules="other")
+    other.write(stage.folder())
+    with pytest.raises(Incomplete) as caught:
+        stage.build()
+    assert str(caught.value) == (
+        "the data folder has another patient under this name, since letters' case counts for nothing on its disk, so "
+        "that one was left as it is. Use a disk where it counts, and build into a folder there."
+    )
+    assert stage.built() == other
+
+
+@pytest.mark.parametrize("where", ["begin", "put", "write"])
+def test_a_disk_that_is_full_at_the_very_end_or_the_beginning_is_said(
+    where: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only in between; nothing is left of it."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Built if where == "write" else placing, where, full)
+    with pytest.raises(Incomplete) as caught:
+        stage.build()
+    folder = stage.settings.datadirectory
+    assert str(caught.value) == (
+        f"the data folder {folder} is full, so nothing of this patient was put there. "
+        "Free space there, or give another folder, and run the build again; what is done stays done."
+    )
+    assert not folder.is_dir() or not list(folder.iterdir())
 
 
 def test_a_file_whose_place_is_needed_is_refused_and_kept(stage: Stage) -> None:

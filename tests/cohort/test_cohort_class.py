@@ -118,6 +118,26 @@ def test_notes_that_are_lost_or_broken_are_written_again(cohort: Cohort) -> None
     assert _notes(cohort, "1").status == "SUCCESS"
 
 
+def test_a_summary_that_broke_lets_nobody_go_on_by_what_it_said_before(cohort: Cohort) -> None:
+    """The step fails for that patient, and the notes say so too until the summary is whole again."""
+    cohort.verify()
+    _built(cohort, "1")
+    file = cohort.settings.imagesummaries / "1_SUCCESS.csv"
+    whole = file.read_bytes()
+    file.write_text("no table")
+    (failure,) = cohort.verify().failures()
+    said = (
+        f"a summary in {cohort.settings.imagesummaries} is not a table of PDCP: it lacks Modality. "
+        "Run qa-fetch cohort summarise again for this patient."
+    )
+    assert failure.error == said
+    assert cohort.patients(["1"]) == [("1", "EXECLUDE", "I_EXEC_002", False)]
+    assert _notes(cohort, "1").lines("verification_notes")[0] == f"I: {said}"
+    file.write_bytes(whole)
+    assert _done(cohort.verify()) == (3, 2)
+    assert cohort.patients(["1"])[0].status == "SUCCESS"
+
+
 def test_what_later_steps_noted_stays_while_the_same_objects_are_chosen(cohort: Cohort) -> None:
     """With the folders that the build wrote down."""
     cohort.verify()
@@ -167,6 +187,39 @@ def test_a_file_of_ids_is_pdcps_or_one_a_line(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"the list of patients {file} cannot be read (it is not text in UTF-8). Correct it and run again."
     )
+
+
+def test_one_id_is_one_patient_and_not_its_letters(cohort: Cohort) -> None:
+    """12 is not 1 and 2, however it is given."""
+    for one in ("12", 12, ["12"], (12, "12")):
+        assert [found.patient for found in cohort.patients(one)] == ["12"]  # type: ignore[arg-type]
+    cohort.verify("12")
+    assert [path.name for path in cohort.settings.patientnotesdir.iterdir()] == ["12.json"]
+
+
+def test_ids_that_a_disk_does_not_tell_apart_are_refused(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk does tell them apart, they are two patients as ever."""
+    settings = cohort.settings
+    settings.link_to_ids.parent.mkdir(parents=True)
+    settings.link_to_ids.write_text("ids,orthanc_ids\nAb,a\naB,b\n12,c\n")
+    monkeypatch.setattr(listing, "folds_case", lambda folder: False)
+    assert {"Ab", "aB"} < {one.patient for one in cohort.patients()}
+    (settings.work.parent.parent / "nowhere").mkdir()
+    monkeypatch.setattr(listing, "folds_case", lambda folder: folder == settings.datadirectory)
+    for step in (cohort.verify, cohort.summarise):
+        with pytest.raises(ConfigError) as caught:
+            step(["12"])
+        assert str(caught.value) == (
+            f"2 patients have IDs that differ in capitals only, which the disk of {settings.datadirectory} does not "
+            "tell apart: their files would be mixed. Give the cohort folders on another disk."
+        )
+
+
+def test_whether_a_disk_tells_capitals_is_tried(tmp_path: Path) -> None:
+    """Also where the folder is not made yet; nothing is left of it."""
+    (tmp_path / "a").touch()
+    assert listing.folds_case(tmp_path / "not" / "yet") is (tmp_path / "A").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 # --- choices

@@ -191,3 +191,19 @@ def test_patient_1_has_nothing_to_do_with_12_and_1_2(tmp_path: Path) -> None:
     columns.write(tmp_path, "1", "SUCCESS")
     assert columns.find(tmp_path, 1) == ("SUCCESS", tmp_path / "1_SUCCESS.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["12_SUCCESS.csv", "1_2_ERROR.csv", "1_SUCCESS.csv"]
+
+
+@pytest.mark.parametrize("outcome", ["ERROR", "IMAGINGDATANOTFOUND"])
+def test_a_stop_while_a_failure_is_written_leaves_no_old_rows(
+    outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old rows beside a new failure would be taken for what the archive has now."""
+    columns.write(tmp_path, "1", "SUCCESS", course(2))
+
+    def cut(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(columns, "write_text", cut)
+    with pytest.raises(KeyboardInterrupt):
+        columns.write(tmp_path, "1", outcome)
+    assert columns.find(tmp_path, "1") is None

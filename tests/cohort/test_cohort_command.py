@@ -10,7 +10,7 @@ from typing import Any, Optional
 import pytest
 from cohort_rows import CT, DOSE, course, dose, plan
 from commands import Ran, failed
-from course_truth import make, save
+from course_truth import write
 from truth_scenarios import quick
 
 from qa_fetch.bulk import Progress
@@ -126,7 +126,7 @@ def test_a_patient_who_fails_makes_1_and_is_counted_by_the_sentence(settings: Se
     ran = run("verify", "cohort.toml")
     assert ran.code == 1
     assert ran.rows[1][0] == "1" and ran.rows[1][1].endswith("Run qa-fetch cohort summarise again for this patient.")
-    assert "not verified yet" in _quiet(ran)
+    assert "I_EXEC_002" in _quiet(ran)
     assert run("verify", "cohort.toml", "--names").rows[1][0] == "4711"
     assert run("verify", "cohort.toml", "--json").json["failures"][0]["patients"] == 1
 
@@ -227,7 +227,7 @@ def test_the_steps_of_the_seed_as_commands(run: Any, tmp_path: Path) -> None:
     small: dict[str, Any] = {"columns": 12, "rows": 12, "slices": 12, "spacing": (2.0, 2.0, 6.0)}
     for study in ("1", "2"):
         course = quick(patient="SECRET", study=study, day=f"2025090{study}", **small)
-        save(make(course).datasets, tmp_path / "archive" / study)
+        write(course, tmp_path / "archive" / study)
     secret = "SECRET"
     assert _quiet(run("ids", "cohort.toml"), secret) == "patients  1\nlist      out/ids/ids.csv\n"
     assert run("ids", "cohort.toml", "--json", "--names").json["ids"] == [secret]

@@ -208,3 +208,11 @@ def test_an_archive_on_disk_begins_at_the_file_too(tmp_path: Path, kind: str) ->
     """Wherever the command is run."""
     toml = f'folder = "cohort"\narchive = "{kind}:exported"\nprofile = "CR"\n'
     assert config.load(written(tmp_path, toml, "cohort.toml")).archive == f"{kind}:{tmp_path / 'exported'}"
+
+
+def test_pet_among_the_modalities_is_what_dicom_calls_pt() -> None:
+    """Under the other name no patient would ever have it."""
+    found = config.settings(
+        {"folder": "x", "archive": "pacs", "required_modalities_for_patient": ["CT", "RTSTRUCT", "PET"]}
+    )
+    assert found.required_modalities_for_patient == ("CT", "RTSTRUCT", "PT")

@@ -122,6 +122,21 @@ def test_each_region_passes_or_fails_each_constraint_that_means_it(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize(
+    ("dose", "op", "passed"),
+    [
+        *((59.9999962, op, passed) for op, passed in ((">=", True), ("<=", True), ("<", False), (">", False))),
+        *((60.0000038, op, passed) for op, passed in ((">=", True), ("<=", True), ("<", False), (">", False))),
+        *((59.999, op, passed) for op, passed in ((">=", False), ("<=", True), ("<", True), (">", False))),
+    ],
+)
+def test_what_is_shown_is_what_is_judged(dose: float, op: str, passed: bool) -> None:
+    """The last bits of an even dose of 60 Gy, as 32 bits hold it, are neither hot nor cold."""
+    even = Dvh(np.array([dose]), np.array([1.0]), 1.0)
+    (judged,) = check([Constraint("PTV", parse("D95%"), op, 60.0)], [("PTV", even)])
+    assert judged.passed is passed
+
+
 def test_a_value_that_cannot_be_said_neither_passes_nor_fails() -> None:
     """Without a prescription nothing is known of it."""
     (judged,) = check([Constraint("*", parse("V95%"), ">", 10.0)], [("PTV", EVEN)])

@@ -142,6 +142,32 @@ def test_an_outline_that_stands_twice_does_not_cancel_itself() -> None:
     assert found.warnings == ("Contours that stand in it a second time were left out: 1.",)
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        [10, 0, 3, 10, 10, 3, 0, 10, 3, 0, 0, 3],
+        [0, 10, 3, 10, 10, 3, 10, 0, 3, 0, 0, 3],
+        [*SQUARE, *SQUARE[:3]],
+        [0.001, 0, 3, 10, 0, 3, 10, 10, 3, 0, 10, 3.001],
+    ],
+)
+def test_an_outline_is_the_same_wherever_it_begins_and_whichever_way_it_goes(again: list[float]) -> None:
+    """Or ends where it began, or has other decimals: it would cancel the first one all the same."""
+    (found,) = structures(structure_set([(1, "A")], outlines(1, contour(), contour(again)))).regions
+    assert [each.points.reshape(-1).tolist() for each in found.contours] == [SQUARE]
+    assert found.warnings == ("Contours that stand in it a second time were left out: 1.",)
+
+
+def test_other_outlines_with_the_same_points_or_the_same_middle_both_count() -> None:
+    """A ring of a square and a diamond, a bow tie of the square's corners, and the square on another plane."""
+    diamond = [5, -5, 3, 15, 5, 3, 5, 15, 3, -5, 5, 3]
+    bow = [0, 0, 3, 10, 10, 3, 10, 0, 3, 0, 10, 3]
+    above = [value if index % 3 < 2 else 6 for index, value in enumerate(SQUARE)]
+    every = [contour(each) for each in (SQUARE, diamond, bow, above)]
+    (found,) = structures(structure_set([(1, "A")], outlines(1, *every))).regions
+    assert (len(found.contours), found.warnings) == (4, ())
+
+
 def test_points_and_flat_outlines_beside_whole_ones_are_left_out_and_told() -> None:
     """They enclose nothing, so nothing is lost."""
     drawn = outlines(1, contour(), contour([1, 2, 3], "POINT"), contour([0, 0, 0, 1, 1, 0]))

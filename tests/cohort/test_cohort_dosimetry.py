@@ -160,6 +160,23 @@ def test_constraints_pass_fail_or_say_why_not(cohort: Settings) -> None:
     assert len(table(cohort.work / "dvh" / "constraints.csv")) == 3 * len(LYING)
 
 
+def test_a_constraint_on_a_region_without_a_histogram_is_unknown(tmp_path: Path) -> None:
+    """It is there, only not drawn; beside one that is drawn it is not passed over."""
+    settings = settings_in(tmp_path)
+    drawn = quick().regions()[0]
+
+    def regions(planes: Any, thickness: float) -> tuple[Roi, ...]:
+        return drawn, Roi(9, "PTV_never", "PTV", None, "nothing")
+
+    built_patient(quick(rois=regions), settings)
+    limits = tmp_path / "limits.csv"
+    limits.write_text("roi,metric,op,limit\nPTV*,Dmean,>,1\nPTV_never,Dmean,<,1\n")
+    assert dvh(settings, constraints=limits, where="threads").complete
+    reason = "the ROI has no DVH; the notes of the patient say why"
+    found = [(row["roi"], row["result"], row["reason"]) for row in record(settings, quick().patient).constraints]
+    assert found == [(drawn.name, "pass", ""), ("PTV_never", "unknown", reason), ("PTV_never", "unknown", reason)]
+
+
 def test_conformity_is_that_of_the_outline(tmp_path: Path) -> None:
     """Paddick's index from what each has of 45 Gy."""
     settings, given = settings_in(tmp_path), quick(plans=(Plan(dose=DOSE, prescription=45.0),))

@@ -140,6 +140,18 @@ def test_a_patient_whom_another_step_excludes_is_not_worked_out(settings: Settin
     assert of(settings) is None
 
 
+def test_who_is_excluded_is_in_no_table_of_the_cohort_whoever_is_done(settings: Settings) -> None:
+    """Only the other one is worked out again, and yet the values of the excluded one go."""
+    built_patient(small(patient="2"), settings)
+    assert dvh(settings, where="threads").complete
+    notes = Notes(PATIENT)
+    notes.give(codes.I_EXEC_006)
+    notes.write(settings.patientnotesdir)
+    dvh(settings, ["2"], where="threads")
+    for name in ("dvh.csv", "metrics.csv"):
+        assert {row["patient_id"] for row in table(settings, name)} == {"2"}
+
+
 def test_a_patient_who_is_not_built_is_told(settings: Settings) -> None:
     """The others are done."""
     report = dvh(settings, [PATIENT, "nobody"], where="threads")
@@ -177,6 +189,34 @@ def test_a_prescription_in_the_wrong_unit_is_refused(tmp_path: Path, given: floa
     assert str(caught.value) == (
         f"the prescription {given!r} is no dose of a course. Give it in Gy, from above 0 to 200."
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"metrics": [95]}, "a metric is 95, which is no text. Write one such as D95%, V20Gy[cc] or Dmean."),
+        ({"prescription": "60"}, "the prescription '60' is no dose of a course."),
+        ({"prescription": True}, "the prescription True is no dose of a course."),
+        ({"alpha_beta": "3"}, "alpha/beta is '3'. Write a number of Gy above 0, such as 3 or 10."),
+    ],
+)
+def test_what_is_of_another_type_is_a_sentence(asked: Any, sentence: str, tmp_path: Path) -> None:
+    """And no traceback."""
+    with pytest.raises(ConfigError) as caught:
+        dvh(settings_in(tmp_path), ["1"], **asked)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_every_line_says_of_which_structure_set_it_is(settings: Settings, tmp_path: Path) -> None:
+    """Two sets may have regions of one number and name."""
+    limits = tmp_path / "limits.csv"
+    limits.write_text("roi,metric,op,limit\n*,Dmean,>,1\n")
+    assert dvh(settings, where="threads", constraints=limits, alpha_beta=3).complete
+    record = of(settings)
+    assert record is not None
+    for name in ("metrics.csv", "constraints.csv", "comparison.csv", "eqd2.csv"):
+        lines = table(settings, name)
+        assert lines and {line["structures"] for line in lines} == {roi.structures for roi in record.rois}, name
 
 
 def test_mistakes_in_what_is_asked_for_stop_before_anything_is_done(tmp_path: Path) -> None:

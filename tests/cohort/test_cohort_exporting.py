@@ -232,6 +232,16 @@ def test_a_patient_with_a_mask_that_cannot_be_read_is_not_exported_in_part(setti
     assert not settings.picklefiles.exists()
 
 
+def test_one_id_alone_is_one_patient_and_a_path_may_be_a_text(settings: Settings, tmp_path: Path) -> None:
+    """Not a list of its letters."""
+    report = exporting.export(settings, PATIENT, where="threads")
+    assert [row.key for row in report.rows()] == [PATIENT] and report.complete
+    loaded = loading.load(settings, PATIENT)
+    for write, name in ((exporting.npz, "a.npz"), (exporting.matlab, "a.mat")):
+        write(loaded, str(tmp_path / name))
+        assert (tmp_path / name).stat().st_size > 0
+
+
 def test_folders_that_are_not_set_are_asked_for(settings: Settings) -> None:
     """An export has to go somewhere."""
     nowhere = dataclasses.replace(settings, picklefiles=None, matlabfiles=None)

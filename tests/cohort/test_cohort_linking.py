@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 from cohort_rows import CT, DOSE, FRAME, PLAN, SETS, course, dose, images, plan, settings, structures
 
+from qa_fetch.cohort import columns
+from qa_fetch.cohort.choices import Choice
 from qa_fetch.cohort.config import PROFILES
-from qa_fetch.cohort.linking import chains, link, why
+from qa_fetch.cohort.linking import chains, link, select, why
 from qa_fetch.cohort.linking.placement import box_of
+from qa_fetch.errors import BadArchive
 
 
 def uids(nodes: object) -> list[str]:
@@ -171,3 +174,82 @@ def test_a_dose_grid_lies_where_its_offsets_say(axes: str, offsets: str, span: t
     box = box_of([row])
     assert box is not None
     assert box[2] == span
+
+
+# --- what a person is offered, and what is taken for one course
+
+
+def test_one_course_beside_another_series_stays_one_and_can_be_chosen() -> None:
+    """Only a chain in doubt is taken apart dose by dose; each candidate leads on when it is chosen."""
+    second = [plan("1.2.100.5", fractions=8), dose("1.2.100.6", of="1.2.100.5")]
+    rescan = [*images(series="1.2.100.11"), structures("1.2.100.12", of="1.2.100.11")]
+    rows = [*course(), *second, *rescan, plan("1.2.100.13", of="1.2.100.12"), dose("1.2.100.14", of="1.2.100.13")]
+    waiting = select("1", rows, settings())
+    assert waiting.code.name == "II_EXEC_003"
+    assert [uids(one.doses) for one in waiting.candidates] == [[DOSE, "1.2.100.6"], ["1.2.100.14"]]
+    for candidate in waiting.candidates:
+        chosen = select("1", rows, settings(), choice=Choice(candidate.uids)).chosen
+        assert chosen is not None and chosen.uids == candidate.uids
+
+
+@pytest.mark.parametrize(
+    ("relation", "code"),
+    [
+        ("PREDECESSOR", "II_EXEC_003"),
+        ("ALTERNATIVE", "II_EXEC_003"),
+        ("VERIFIED_PLAN", "II_EXEC_003"),
+        ("PRIOR", "II_SUCC_001"),
+        ("CONCURRENT", "II_SUCC_001"),
+    ],
+)
+def test_a_plan_instead_of_another_is_no_boost(relation: str, code: str) -> None:
+    """Their doses are never added up, however near their dates are."""
+    says = [{"ReferencedSOPInstanceUID": PLAN, "RTPlanRelationship": relation}]
+    second = plan("1.2.100.5", ReferencedRTPlanSequence=says)
+    decision = select("1", [*course(), second, dose("1.2.100.6", of="1.2.100.5")], settings())
+    assert decision.code.name == code
+    told = (
+        f"II: Study verification: the plan 1.2.100.5 calls the plan {PLAN} its {relation}, "
+        "so they are no phases of one course"
+    )
+    assert (told in decision.notes.lines("verification_notes")) is (code == "II_EXEC_003")
+
+
+def test_what_a_plan_says_of_others_and_nobody_can_read_is_a_doubt() -> None:
+    """It may be that it replaces them."""
+    second = {**plan("1.2.100.5"), "ReferencedRTPlanSequence": "os.system"}
+    decision = select("1", [*course(), second, dose("1.2.100.6", of="1.2.100.5")], settings())
+    assert decision.code.name == "II_EXEC_003"
+    assert "II: Study verification: what the plan 1.2.100.5 says of other plans cannot be read" in (
+        decision.notes.lines("verification_notes")
+    )
+
+
+@pytest.mark.parametrize(
+    ("patient", "named", "orthanc", "refused"),
+    [
+        ("1", "1.0", "other", False),
+        ("01", "1", "other", False),
+        ("01", "1.0", columns.orthanc_identifier("01"), False),
+        ("01", "1", columns.orthanc_identifier("1"), True),
+        ("1", "1.0", columns.orthanc_identifier("1.0"), True),
+        ("1", "01", "other", True),
+        ("A", "a", "other", True),
+        ("1_2", "12", "other", True),
+    ],
+)
+def test_rows_are_of_the_patient_or_as_pandas_writes_his_number(
+    patient: str, named: str, orthanc: str, refused: bool
+) -> None:
+    """Orthanc's identifier, which pandas leaves alone, tells 1 from 01; one row of another patient is too many."""
+    rows = course()
+    rows[-1] = {**rows[-1], "PatId": named, "OrthancId": orthanc}
+    rows = [{**row, "PatId": patient} for row in rows[:-1]] + rows[-1:]
+    if not refused:
+        assert select(patient, rows, settings()).status == "SUCCESS"
+        return
+    with pytest.raises(BadArchive) as caught:
+        select(patient, rows, settings())
+    assert str(caught.value) == (
+        "the summary of a patient holds rows of another one. Remove it, then run: qa-fetch cohort summarise."
+    )

@@ -15,7 +15,7 @@ from truth_scenarios import BOOST
 from truth_scenarios import quick as _quick
 from truth_shapes import Array, Disc, column
 
-from qa_fetch.cohort import loading
+from qa_fetch.cohort import codes, loading
 from qa_fetch.cohort.folders import PatientFolder
 from qa_fetch.cohort.notes import Notes
 from qa_fetch.errors import Ambiguous, NotFound
@@ -174,6 +174,20 @@ def test_regions_are_asked_for_by_number_or_by_name(tmp_path: Path) -> None:
         assert str(nothing.value) == (
             f"There is no mask of ROI {which!r}. The names of those there are stand in roi_names."
         )
+
+
+def test_regions_without_a_name_are_not_called_the_same(tmp_path: Path) -> None:
+    """An anonymiser may empty all names: that is no duplicate, two of one name are."""
+    one = quick().regions()[0]
+    for names, double in ((("", ""), False), (("PTV", "PTV"), True)):
+        rois = tuple(Roi(number, name, "CTV", one.body) for number, name in zip((2, 7), names))
+        settings = settings_in(tmp_path / str(double))
+        built_patient(quick(rois=lambda planes, thickness, rois=rois: rois), settings)
+        notes = Notes.read(settings.patientnotesdir, quick().patient)
+        assert notes is not None
+        loading.check(settings, quick().patient, notes)
+        assert (codes.XXII_REV_003 in notes.codes) is double
+        assert len(loading.load(settings, quick().patient).rois) == 2
 
 
 def test_patients_whose_ids_begin_alike_are_themselves(tmp_path: Path) -> None:

@@ -238,7 +238,10 @@ def test_what_was_built_must_be_what_is_there(
 def test_a_built_json_of_something_else_is_said(settings: Settings) -> None:
     """It does not take the other patients with it."""
     folder_of(settings).built.write_text("{}")
-    said = f"built.json in {settings.datadirectory} is not what qa-fetch writes. Remove it, then run the build again."
+    said = (
+        f"built.json of a patient in {settings.datadirectory} is not what qa-fetch writes. "
+        "Move the patient's folder away, then run the build again."
+    )
     assert refused(settings) == said
     assert checked(settings).codes[-1] == codes.XXI_EXEC_001
     assert loading.built_patients(settings) == [PATIENT]

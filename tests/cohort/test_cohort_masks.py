@@ -121,6 +121,15 @@ def test_a_square_covers_parts_of_voxels_exactly() -> None:
     assert found.values.tolist() == [[[False, True, True], *[[False, True, True]] * 3, [False, False, False]]]
 
 
+@pytest.mark.parametrize("steps", [np.eye(3)[::-1], -np.eye(3)[::-1]])
+def test_outlines_through_the_centres_of_voxels_make_a_mask_no_bigger(steps: Any) -> None:
+    """As segmentations on the images are drawn; the halves of both sides would add a tenth to this cube."""
+    images = Grid((60, 60, 60), 30 * -steps.sum(axis=0), steps, "1.2.3")
+    found = mask(region(*(square(10, z + 0.5) for z in range(-10, 10))), images)
+    assert found.volume_cc == pytest.approx(8)
+    assert int(found.values.sum()) == pytest.approx(8000, rel=0.01)
+
+
 # Even-odd
 
 

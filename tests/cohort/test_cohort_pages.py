@@ -10,6 +10,8 @@ from typing import Any
 
 import cohort_pages_content as content
 import cohort_rows as rows
+import numpy as np
+import pictures_phantom as phantom
 import pytest
 
 from qa_fetch.cohort import columns, pages
@@ -17,6 +19,8 @@ from qa_fetch.cohort.config import Settings
 from qa_fetch.cohort.dosimetry_records import PlanDose
 from qa_fetch.cohort.folders import PatientFolder
 from qa_fetch.cohort.notes import stem
+from qa_fetch.cohort.pages.plot import legible
+from qa_fetch.cohort.pictures import overlays
 from qa_fetch.cohort.pictures.palette import colours
 
 _VOID = {"meta", "img", "br", "line", "path", "hr"}
@@ -116,10 +120,73 @@ def test_curves_have_the_colours_of_the_pictures_and_stand_out_from_both_grounds
 
 def test_where_colours_run_out_dashes_tell_curves_apart(settings: Settings) -> None:
     """Thirty regions of one colour make thirty different lines."""
-    region = content.region(1, *content.REGIONS[3])
-    content.usable(settings, "1", rois=tuple(replace(region, number=number, name=f"{number}") for number in range(30)))
+    alike = [(f"{number}", *content.REGIONS[3][1:]) for number in range(30)]
+    folder = content.usable(settings, "1", rois=tuple(content.region(at, *each) for at, each in enumerate(alike, 1)))
+    content.built("1", regions=alike).write(folder)
     lines = re.findall(r"--light:(#\w+);[^>]*><title>\d+</title><path([^>]*) d=", _page(settings, "1"))
     assert len(lines) == 30 and len(set(lines)) == 30
+
+
+def test_a_region_has_one_colour_in_curves_and_pictures_in_whatever_order_it_was_drawn(settings: Settings) -> None:
+    """Of regions that are alike targets keep theirs, also when they stand last; and their curves are on top."""
+    alike = [
+        ("Heart", "ORGAN", (200, 30, 40), 600.0, 30.0, 4.0),
+        ("BODY", "", (0, 255, 0), 9000.0, 20.0, 4.0),
+        ("Bolus", "BOLUS", (250, 0, 10), 10.0, 55.0, 4.0),
+        ("Lung", "ORGAN", (210, 20, 40), 900.0, 50.0, 4.0),
+        ("CTV", "CTV", (255, 10, 0), 90.0, 61.0, 0.4),
+        ("PTV", "PTV", (255, 0, 0), 200.0, 60.0, 0.9),
+    ]
+    of = phantom.grid()
+    drawn = [
+        phantom.ball(of, phantom.MIDDLE + [3 * at - 9, 0, 0], 4, number=at, name=name, kind=kind, colour=colour)
+        for at, (name, kind, colour, *_) in enumerate(alike, 1)
+    ]
+    made = content.built("1", regions=alike)
+    sets = (replace(made.structures[0], uid=drawn[0].structures),)
+    loaded = replace(phantom.loaded(of, drawn, dose=np.full(of.shape, 60.0)), built=replace(made, structures=sets))
+    outlines = {outline.name: outline.colour for scene in overlays.scenes(loaded) for outline in scene.outlines}
+    assert len(outlines) == 6 and outlines["PTV"] == (255, 45, 45) and len(set(outlines.values())) == 6
+    folder = content.usable(settings, "1", rois=tuple(content.region(at, *each) for at, each in enumerate(alike, 1)))
+    made.write(folder)
+    page = _page(settings, "1")
+    curves = re.findall(r"--dark:(#\w+)\"><title>(\w+)</title>", page)
+    assert dict((name, colour) for colour, name in curves) == {
+        name: "#" + "".join(f"{round(part):02x}" for part in legible(colour, (26, 33, 38)))
+        for name, colour in outlines.items()
+    }
+    assert [name for _, name in curves] == ["BODY", "Bolus", "Heart", "Lung", "CTV", "PTV"]
+    said = _Parsed(page).text
+    assert said.index("PTV PTV 200.00") < said.index("CTV CTV 90.00") < said.index("Lung ORGAN 900.00")
+
+
+def test_a_value_that_just_misses_its_limit_does_not_look_as_if_it_met_it(settings: Settings) -> None:
+    """And what is not known counts neither way."""
+    row = {"roi": "PTV", "metric": "D95%", "op": ">=", "limit": 95.0, "unit": "%Rx", "reason": "", "cautions": ""}
+    rows = ({**row, "value": 94.9996, "result": "fail"}, {**row, "value": None, "result": "unknown"})
+    content.usable(settings, "1", constraints=rows)
+    said = _said(settings, "1")
+    assert "PTV D95% ≥ 95 %Rx 94.9996 %Rx fail" in said and "Constraints 1 not met, 1 unknown" in said
+
+
+def test_tiny_regions_have_a_third_digit_and_targets_without_a_kind_are_known_by_name(settings: Settings) -> None:
+    """A lens of 0.034 cc is not 0.03 cc, and planning systems that name no kind have targets too."""
+    lens, target = ("Lens", "ORGAN", None, 0.0342, 5.0, 0.1), ("PTV 60", "", None, 100.0, 60.0, 0.9)
+    folder = content.usable(settings, "1", rois=(content.region(1, *lens), content.region(2, *target)))
+    content.built("1", regions=(lens, target)).write(folder)
+    page = _page(settings, "1")
+    said = _Parsed(page).text
+    assert said.index("PTV 60 100.00") < said.index("Lens ORGAN 0.034 5.00")
+    assert 'class="ink target"' in page
+    index = _Parsed((settings.work / "report" / "index.html").read_text(encoding="utf-8")).text
+    assert re.search(r"lowest D95 of targets \(%\) 1 usable 4 2 60\.0 \S+ 97\.5 ", index)
+
+
+def test_a_metric_with_a_caution_says_so(settings: Settings) -> None:
+    """The sentence itself stands once, beside the region."""
+    row = {"roi": "Heart", "metric": "V5Gy", "value": 51.2, "unit": "%", "reason": None, "cautions": "It is clipped."}
+    content.usable(settings, "1", metrics=(row,))
+    assert "Heart 51.20 % take care" in _said(settings, "1")
 
 
 def test_each_excluded_patient_says_why_and_of_every_object_why_not(settings: Settings) -> None:
@@ -129,7 +196,11 @@ def test_each_excluded_patient_says_why_and_of_every_object_why_not(settings: Se
     assert "Excluded. No images, structures, plan and dose belong together." in said
     assert f"The plan {rows.PLAN} does not count: its approval status is REJECTED" in said
     assert "What does not count, and why: 4" in said
-    assert f"The CT series {rows.CT} is named by the structure set {rows.SETS}. Alone that is not enough." in said
+    alone = f"The CT series {rows.CT} is named by the structure set {rows.SETS}. Alone that is not enough."
+    before_notes = said[: said.index("All notes")]
+    assert before_notes.count("its approval status is REJECTED") == 2  # of the plan and of its dose, once each
+    assert said.index("approval status is REJECTED") < said.index(alone)  # what decides stands first
+    assert "Discard" not in before_notes
     said = _said(settings, "unreachable")
     assert "Failed. The images could not be fetched." in said
     assert "pacs does not answer at 10.0.0.2:104." in said

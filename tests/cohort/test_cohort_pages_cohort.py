@@ -102,6 +102,8 @@ def test_the_verdict_counts_everybody_once(settings: Settings) -> None:
     )
     choice = "Waiting for a choice: 1 Several sets of objects fit, and only a person can tell which is meant."
     assert choice in said and "two studies Several studies fit and nothing says which is meant." in said
+    excluded = re.search(r"<b><bdi>two studies</bdi>.*?</tr>", _index(settings).split("<h2>All patients")[1])
+    assert excluded is not None and '<td class="says" colspan="5">Several studies fit' in excluded[0]
     failed = said[said.index("Failed: 2") : said.index("Not built yet: 1")]
     assert "qa-fetch cohort summarise CONFIG qa-fetch cohort build CONFIG" in failed
     assert "no summary" in failed and "unreachable" in failed
@@ -135,7 +137,7 @@ def test_patients_are_in_the_order_of_their_numbers_and_nobody_is_taken_for_anot
     (settings.patientnotesdir / "somebody~0123456789abcdef.json").write_text("{}")
     text = _index(settings)
     assert re.findall(r'href="patients/([^"]*)\.html"', text) == ["1", "1_2", "2", "12"]
-    assert "1 file in the folder of notes cannot be told to anybody" in text
+    assert "1 file in the folder of notes is of nobody in the list of ids." in text
 
 
 def test_without_any_patient_there_is_no_report(settings: Settings) -> None:

@@ -15,7 +15,6 @@ from qa_fetch.cohort.pictures import overlays
 from qa_fetch.cohort.pictures.drawing import _ticks, picture
 
 
-
 def size_of(png: bytes) -> tuple[int, int]:
     """The width and height of a PNG, which says nothing of its time and its maker."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n" and png[-8:-4] == b"IEND"
@@ -74,6 +73,8 @@ def test_the_dose_is_drawn_from_a_tenth_of_its_highest_value_up() -> None:
     patient = loaded(of, values=grey, dose=np.where(half, 60, 0), known=half, prescriptions=())
     edged = picture(overlays.scenes(patient)[0])
     assert size_of(edged)[1] > size_of(axial)[1]  # a line of the legend
+    seen = colours_of(edged)[46:606, 14:674]
+    assert (seen[..., 2] <= seen[..., 1] + 12).all()  # no rim in the purple of low doses, which are nowhere
 
 
 def test_a_thumbnail_is_small_and_square() -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from course_truth import make, save
+from course_truth import write
 from truth_course import Plan
 from truth_scenarios import quick
 
-from qa_fetch.cohort import Cohort, candidates, choices, moving, quarantine
+from qa_fetch.cohort import Cohort, candidates, choices, columns, moving, quarantine
 from qa_fetch.cohort.config import Settings, settings
 from qa_fetch.cohort.folders import PatientFolder
 from qa_fetch.cohort.notes import Notes
@@ -41,7 +41,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
         quick(patient="1_2", plans=PLANS, **SMALL),
     ]
     for number, course in enumerate(courses):
-        save(make(course).datasets, root / "archive" / str(number))
+        write(course, root / "archive" / str(number))
     cohort = Cohort(_settings(root, boosts="quarantine"))
     cohort.ids()
     cohort.summarise()
@@ -289,3 +289,19 @@ def test_moving_to_another_disk_copies_and_a_full_one_leaves_all_where_it_was(
     moving.moved(source, target)
     assert (target / "x").read_text() == "x" and not source.exists()
     assert [path.name for path in target.parent.iterdir()] == ["1"]
+
+
+def test_the_only_set_that_is_left_can_be_built_and_chosen(cohort: Cohort) -> None:
+    """What was chosen is not there any more, so the other one waits; it is built anew where it is not there."""
+    choices.record(cohort.settings, "1_2", {"what is gone"})
+    only = Cohort(replace(cohort.settings, boosts="join"))
+    rows = columns.read(cohort.settings.imagesummaries / "1_2_SUCCESS.csv")
+    (plan,) = (row["SOPInstanceUID"] for row in rows if row["RTPlanLabel"] == "BREAST_50")
+    kept = [row for row in rows if row["SOPInstanceUID"] != plan and plan not in row["ReferencedRTPlanSequence"]]
+    columns.write(cohort.settings.imagesummaries, "1_2", "SUCCESS", kept)
+    only.verify()
+    assert only.patients(["1_2"])[0].code == "II_EXEC_003"
+    shutil.rmtree(cohort.settings.thequarantine / "1_2_0")
+    assert only.quarantine(["1_2"], where="threads").complete
+    assert only.choose("1_2", 0).ready
+    assert only.patients(["1_2"])[0].ready

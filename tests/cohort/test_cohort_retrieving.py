@@ -74,6 +74,33 @@ def test_an_object_of_another_patient_is_not_used(modality: str, name: str, tmp_
     )
 
 
+def test_images_that_do_not_say_how_they_lie_are_counted(tmp_path: Path) -> None:
+    """A place without a direction is none either; the patient is excluded, and nothing has failed."""
+    stage = one(tmp_path)
+    for path in stage.archive.rglob("CT/*.dcm"):
+        data = part10.read(path)
+        del data.ImageOrientationPatient
+        part10.write(data, path)
+    notes = stage.build()
+    assert (notes.codes[-1].name, notes.ready) == ("XI_EXEC_001", False)
+    said = (
+        "CT retrieval: 14 of 14 images do not say where they lie, as images of several frames do not, which are not "
+        "built. Leave this patient out."
+    )
+    assert any(line.endswith(said) for line in notes.lines("retrieval_notes"))
+
+
+def test_a_dose_in_another_frame_of_reference_is_told(tmp_path: Path) -> None:
+    """It is linked by UID all the same."""
+    stage = one(tmp_path)
+    path = next(stage.archive.rglob("RTDOSE/*.dcm"))
+    data = part10.read(path)
+    data.FrameOfReferenceUID = "1.2.3.4"
+    part10.write(data, path)
+    said = "XVI: RTDOSE retrieval: It lies in another frame of reference than that of the images."
+    assert said in stage.build().lines("retrieval_notes")
+
+
 def test_an_archive_that_is_away_fails_at_the_images(tmp_path: Path) -> None:
     """Nothing listens there."""
     stage = one(tmp_path)

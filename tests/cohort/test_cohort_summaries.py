@@ -154,6 +154,30 @@ def test_a_changed_rule_needs_no_archive(tmp_path: Path, courses: Path) -> None:
     assert watched.after(without_dose) == ["007", "1", "12", "2"]
 
 
+def test_a_table_that_somebody_changed_by_hand_is_not_written_over(tmp_path: Path, courses: Path) -> None:
+    """Until somebody asks for it; one that a spreadsheet has only saved again is no other one."""
+    cohort = settings(tmp_path, courses)
+    summarise(cohort)
+    edited, saved = (cohort.imagesummaries / f"{patient}_SUCCESS.csv" for patient in ("1", "12"))
+    rows = columns.read(edited)
+    columns.write(cohort.imagesummaries, "1", "SUCCESS", rows[1:])
+    before = edited.read_bytes()
+    saved.write_bytes(saved.read_bytes().replace(b"missing", b"").replace(b"\n", b"\r\n"))
+    images_only = replace(cohort, required_modalities_for_patient=("CT",))
+    watched = Watched()
+    assert watched.after(images_only) == []
+    assert edited.read_bytes() == before
+    assert b"missing" in saved.read_bytes()
+    assert watched.after(replace(images_only, required_modalities_for_patient_plus_rtplan=("CT",))) == [
+        "007",
+        "12",
+        "2",
+    ]
+    assert edited.read_bytes() == before
+    assert watched.after(images_only, again=True) == ["007", "1", "12", "2"]
+    assert len(columns.read(edited)) == len(rows)
+
+
 def by_description(patient: str, rows: list[Row]) -> Iterable[Row]:
     """An interceptor as a user writes one: series of verification are not for planning."""
     return [row for row in rows if "verification" not in row["SeriesDescription"].lower()]

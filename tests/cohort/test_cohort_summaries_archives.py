@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from course_truth import make, save
+from course_truth import write
 from peers.http_double import Asked, HttpDouble, Reply
 from truth_scenarios import quick
 
@@ -19,6 +22,7 @@ from qa_fetch.cohort.summaries import summarise
 from qa_fetch.cohort.summaries.archive import ArchiveSource
 from qa_fetch.cohort.summaries.folder import FolderSource
 from qa_fetch.cohort.summaries.source import Listed, Row
+from qa_fetch.errors import Incomplete
 
 SMALL: dict[str, Any] = {"slices": 5, "columns": 8, "rows": 8, "spacing": (3.0, 3.0, 20.0)}
 MODALITIES = ("CT", "RTSTRUCT", "RTDOSE", "RTPLAN")
@@ -29,7 +33,7 @@ PATIENT, STUDY, SERIES, IMAGE = ("-".join([letter * 8] * 5) for letter in "abcd"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One course."""
     found = tmp_path_factory.mktemp("course")
-    save(make(quick(patient="1", **SMALL)).datasets, found)
+    write(quick(patient="1", **SMALL), found)
     return found
 
 
@@ -198,3 +202,80 @@ def test_what_is_no_orthanc_says_so(orthanc: Scripted, failure: Callable[[], str
     )
     orthanc.answers["/system"] = ["hello"]
     assert failure() == "127.0.0.1 does not say that it is an Orthanc. Check ipport."
+
+
+class Generous(Archive):
+    """An archive that takes capitals for small letters, and an ID with * for many."""
+
+    def find(self, level: str, keys: Any = None, **more: Any) -> list[Any]:
+        """Every study there is, whoever is asked for."""
+        return super().find(level, keys, **{**more, "PatientID": ""} if level == "STUDY" else more)
+
+
+def test_studies_of_other_patients_are_left_out_whatever_an_archive_matches(folder: Path) -> None:
+    """Each answer says whose it is."""
+    source = ArchiveSource(Generous(f"folder:{folder}"), whole=False)
+    assert len(source.rows(Listed("1", "x"), MODALITIES)) > 5
+    for patient in ("*", "?", "01", "1 1"):
+        assert source.rows(Listed(patient, "x"), MODALITIES) == []
+
+
+def test_a_file_that_the_disk_does_not_give_makes_no_summary(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a slice; what merely is no DICOM is left alone, and what is broken is told."""
+    shutil.copytree(folder, tmp_path / "archive")
+    (tmp_path / "archive" / "readme.txt").write_text("no DICOM")
+    (tmp_path / "archive" / "nowhere").symlink_to("not there")
+    source = FolderSource(Archive(f"folder:{tmp_path / 'archive'}"))
+    bad, opened = sorted((tmp_path / "archive").rglob("*.dcm"))[2], Path.open
+
+    def failing(path: Path, *given: Any, **how: Any) -> Any:
+        if path == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(path, *given, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", failing)
+        with pytest.raises(Incomplete) as caught:
+            source.patients()
+    assert str(caught.value) == (
+        "a part of the folder archive cannot be read (Input/output error). Check its permissions and its disk, "
+        "then run again."
+    )
+    (one,) = source.patients()
+    expected = FolderSource(Archive(f"folder:{folder}"))
+    assert source.rows(one, MODALITIES) == expected.rows(one, MODALITIES)
+
+
+def test_a_folder_that_cannot_be_looked_into_makes_no_list(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its patients would be missing from the list without a word."""
+    scan = os.scandir
+
+    def refused(path: Any) -> Any:
+        if Path(path).name == "inner":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return scan(path)
+
+    shutil.copytree(folder, tmp_path / "archive" / "inner")
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(Incomplete) as caught:
+        FolderSource(Archive(f"folder:{tmp_path / 'archive'}")).patients()
+    assert str(caught.value) == (
+        "a part of the folder archive cannot be read (Permission denied). Check its permissions and its disk, "
+        "then run again."
+    )
+
+
+def test_what_begins_as_dicom_and_is_broken_is_told_without_its_name(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody knows whose it is."""
+    whole = min(folder.rglob("*.dcm")).read_bytes()
+    for name in ("MUELLER.dcm", "DICOMDIR"):
+        (tmp_path / name).write_bytes(whole[:200])
+    assert FolderSource(Archive(f"folder:{tmp_path}")).patients() == []
+    assert ["begins as DICOM" in one for one in caplog.messages] == [True]
+    assert "MUELLER" not in caplog.text

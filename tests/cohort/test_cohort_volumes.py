@@ -1,112 +1,20 @@
-"""Images and doses as volumes: every position, every order, and what is refused."""
+"""Images as volumes: every position, every order, and what is refused."""
 
 from __future__ import annotations
 
 import gzip
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
+from pydicom import uid
+from pydicom.encaps import encapsulate
+from volume_files import NUMBERS, ORIENTATIONS, centres, image, rt_dose, series, truth
 
 from qa_fetch import part10
-from qa_fetch.cohort.volumes import Grid, Volume, dose, images, nifti, resampled
+from qa_fetch.cohort.volumes import Grid, Volume, dose, images, nifti
 from qa_fetch.errors import BadArchive, Incomplete, NotFound
-
-CT = "1.2.840.10008.5.1.4.1.1.2"
-RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
-# Rows and columns of each position, as scanners write them.
-ORIENTATIONS = {
-    "HFS": [1, 0, 0, 0, 1, 0],
-    "HFP": [-1, 0, 0, 0, -1, 0],
-    "FFS": [-1, 0, 0, 0, 1, 0],
-    "FFP": [1, 0, 0, 0, -1, 0],
-    "sagittal": [0, 1, 0, 0, 0, -1],
-}
-NUMBERS = itertools.count(1)
-
-
-def truth(points: Any) -> Any:
-    """What is stored at a place: linear in x, y and z, so that trilinear values are exact."""
-    return np.asarray(points) @ [1, 10, 100] + 2000
-
-
-def pixels(data: Dataset, values: Any, kind: str) -> None:
-    """Give a data set its pixels."""
-    stored = np.rint(values).astype(kind)
-    bits = stored.dtype.itemsize * 8
-    data.Rows, data.Columns = stored.shape[-2:]
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit = bits, bits, bits - 1
-    data.PixelRepresentation = int(stored.dtype.kind == "i")
-    data.PixelData = stored.tobytes()
-    data["PixelData"].VR = "OW"
-
-
-def places(first: Any, orientation: Sequence[float], spacing: Sequence[float], size: tuple[int, int]) -> Any:
-    """The centres of a plane's voxels, rows x columns x 3."""
-    across, down = np.array(orientation[:3]), np.array(orientation[3:])
-    row, column = np.indices(size)
-    return first + row[..., None] * down * spacing[0] + column[..., None] * across * spacing[1]
-
-
-def image(folder: Path, at: float, position: str = "HFS", **facts: Any) -> Path:
-    """A file of an image of 4 rows and 6 columns, at a distance along its normal."""
-    orientation, spacing = np.array(ORIENTATIONS[position], dtype=float), (2.0, 1.5)
-    first = np.array([-3.0, -5.0, 7.0]) + at * np.cross(orientation[:3], orientation[3:])
-    number = next(NUMBERS)
-    data = Dataset()
-    data.SOPClassUID, data.SOPInstanceUID = CT, f"1.2.4.{number}"
-    data.SeriesInstanceUID, data.FrameOfReferenceUID, data.Modality = "1.2.5", "1.2.3", "CT"
-    data.ImagePositionPatient, data.ImageOrientationPatient = [*first], [*orientation]
-    data.PixelSpacing, data.SliceThickness = [*spacing], 3
-    data.SliceLocation = -first[2]  # as some scanners have it; nobody may sort by it
-    data.RescaleSlope, data.RescaleIntercept = 1, -1024
-    pixels(data, truth(places(first, orientation, spacing, (4, 6))) + 1024, "<u2")
-    for keyword, value in facts.items():
-        setattr(data, keyword, value) if value is not None else delattr(data, keyword)
-    path = folder / f"{number}.dcm"
-    part10.write(data, path)
-    return path
-
-
-def series(
-    folder: Path, heights: Sequence[float] = (0, 3, 6, 9, 12), position: str = "HFS", **facts: Any
-) -> list[Path]:
-    """The files of a series, in the order given."""
-    return [image(folder, at, position, **facts) for at in heights]
-
-
-def rt_dose(path: Path, offsets: Sequence[float], position: str = "HFS", **facts: Any) -> Path:
-    """A dose of these planes, 0.001 Gy for each step."""
-    orientation, spacing = np.array(ORIENTATIONS[position], dtype=float), (2.5, 2.0)
-    first = np.array(facts.pop("first", [-4.0, -6.0, 6.0]))
-    normal = np.cross(orientation[:3], orientation[3:])
-    absolute = offsets[0] != 0
-    along = (np.array(offsets) - offsets[0]) * (normal[2] if absolute else 1)
-    planes = [places(first + normal * each, orientation, spacing, (5, 7)) for each in along]
-    data = Dataset()
-    data.SOPClassUID, data.SOPInstanceUID, data.Modality = RT_DOSE, "1.2.8", "RTDOSE"
-    data.FrameOfReferenceUID = "1.2.3"
-    data.ImagePositionPatient, data.ImageOrientationPatient = [*first], [*orientation]
-    data.PixelSpacing, data.NumberOfFrames = [*spacing], len(offsets)
-    data.FrameIncrementPointer = 0x3004000C
-    data.GridFrameOffsetVector = [*offsets]
-    data.DoseUnits, data.DoseType, data.DoseSummationType, data.DoseGridScaling = "GY", "PHYSICAL", "PLAN", "0.001"
-    pixels(data, truth(planes), "<u4")
-    for keyword, value in facts.items():
-        setattr(data, keyword, value) if value is not None else delattr(data, keyword)
-    part10.write(data, path)
-    return path
-
-
-def centres(grid: Grid) -> Any:
-    """The place of every voxel."""
-    return grid.points(np.moveaxis(np.indices(grid.shape), 0, -1))
-
 
 # Images
 
@@ -148,9 +56,18 @@ def test_values_that_16_bits_do_not_hold_are_not_folded_over(tmp_path: Path) -> 
 
 
 def test_values_without_a_rescaling_are_what_is_stored(tmp_path: Path) -> None:
-    """As in MR."""
-    found = images(series(tmp_path, RescaleSlope=None, RescaleIntercept=None))
+    """As in MR; those of a CT would be no HU."""
+    found = images(series(tmp_path, Modality="MR", RescaleSlope=None, RescaleIntercept=None))
     assert np.abs(found.values - truth(centres(found.grid)) - 1024).max() <= 0.5
+
+
+@pytest.mark.parametrize(("kind", "stored", "value"), [("<u2", 0x8000 | 1000, -24), ("<i2", 0x0F9C, -1124)])
+def test_bits_that_are_not_stored_do_not_count(kind: str, stored: int, value: int, tmp_path: Path) -> None:
+    """Overlays lie there in old images, and nothing where a sign is told by the 12th bit; as SimpleITK reads them."""
+    signed = int(kind == "<i2")
+    facts = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": signed}
+    found = images([image(tmp_path, 0, PixelData=np.full(24, stored, "<u2").tobytes(), **facts)])
+    assert (found.values.dtype, set(found.values.reshape(-1).tolist())) == (np.int16, {value})
 
 
 def test_a_single_slice_is_as_thick_as_it_says(tmp_path: Path) -> None:
@@ -189,6 +106,18 @@ def test_places_are_those_of_the_patient_also_feet_first(tmp_path: Path) -> None
     with pytest.raises(Incomplete) as caught:
         images(series(tmp_path, (0, 3, 6, 12), "sagittal"))
     assert caught.value.missing == ["12.00 mm along the normal"]
+
+
+def test_a_scan_between_the_slices_of_another_is_refused(tmp_path: Path) -> None:
+    """All of them together are even; one scan after the other is one volume."""
+    first, second = (series(tmp_path, heights, AcquisitionNumber=n) for n, heights in ((1, (0, 3, 6)), (2, (9, 12))))
+    assert images([*second, *first]).grid.shape[0] == 5
+    with pytest.raises(BadArchive) as caught:
+        images([*first, *series(tmp_path, (1.5, 4.5), AcquisitionNumber=2)])
+    assert str(caught.value) == (
+        "The images of several acquisitions (AcquisitionNumber) lie between each other, so they are no volume. "
+        "Leave this patient out."
+    )
 
 
 def test_uneven_slices_are_refused(tmp_path: Path) -> None:
@@ -239,7 +168,7 @@ def test_images_that_are_no_volume_are_refused(facts: dict[str, Any], said: str,
         images([*series(tmp_path), image(tmp_path, 15, **facts)])
     assert str(caught.value) == (
         f"The images 1.2.4.{first} and 1.2.4.{first + 5} differ in {said}, so they are no volume. "
-        "Choose the images of one series."
+        "Choose the images of one series, or leave this patient out."
     )
 
 
@@ -263,9 +192,15 @@ def test_images_of_a_tilted_gantry_are_refused(tmp_path: Path) -> None:
         {"PixelSpacing": None},
         {"SliceThickness": None},
         {"SliceThickness": 0},
+        {"RescaleSlope": None},
+        {"RescaleSlope": 0},
+        {"RescaleIntercept": None},
+        {"HighBit": 14},
     ],
 )
-def test_an_image_that_does_not_say_where_it_lies_is_refused(facts: dict[str, Any], tmp_path: Path) -> None:
+def test_an_image_that_does_not_say_where_it_lies_or_what_it_holds_is_refused(
+    facts: dict[str, Any], tmp_path: Path
+) -> None:
     """Nothing is assumed."""
     with pytest.raises(BadArchive) as caught:
         images([image(tmp_path, 0, **facts)])
@@ -308,105 +243,26 @@ def test_pixels_that_are_cut_short_are_refused(tmp_path: Path) -> None:
     )
 
 
-def test_an_image_of_several_frames_is_no_slice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEG2000Lossless", "JPEGLosslessSV1", "JPEGBaseline8Bit"])
+def test_compressed_pixels_that_are_garbled_are_no_failure_of_the_disk(syntax: str, tmp_path: Path) -> None:
+    """Whichever decoder is there, and whatever it raises."""
+    data = part10.read(image(tmp_path, 0))
+    data.PixelData = encapsulate([bytes(64)])
+    data.file_meta.TransferSyntaxUID = getattr(uid, syntax)
+    with pytest.raises(BadArchive) as caught:
+        images([data])
+    assert str(caught.value).endswith("Fetch it again, or decompress it first (DCMTK: dcmdjpeg).")
+
+
+@pytest.mark.parametrize("facts", [{"NumberOfFrames": 2, "Rows": 2}, {"PhotometricInterpretation": "PALETTE COLOR"}])
+def test_an_image_of_several_frames_or_of_colours_is_no_slice(facts: dict[str, Any], tmp_path: Path) -> None:
     """Enhanced CT is another thing."""
     with pytest.raises(BadArchive) as caught:
-        images([image(tmp_path, 0, NumberOfFrames=2, Rows=2)])
+        images([image(tmp_path, 0, **facts)])
     assert str(caught.value) == (
         f"The image 1.2.4.{next(NUMBERS) - 1} holds several frames or colours, which is no slice. "
         "Leave this patient out."
     )
-
-
-# Doses
-
-
-@pytest.mark.parametrize(
-    ("position", "offsets"),
-    [
-        ("HFS", [0, 3, 6, 9]),
-        ("HFS", [0, -3, -6, -9]),
-        ("HFS", [6, 9, 12, 15]),
-        ("HFS", [6, 3, 0, -3]),
-        ("HFP", [0, 3, 6, 9]),
-        ("FFS", [0, 3, 6, 9]),
-        ("FFS", [6, 9, 12, 15]),
-        ("FFP", [0, -3, -6]),
-        ("sagittal", [0, 3, 6]),
-    ],
-)
-def test_each_dose_lies_where_it_was_planned(position: str, offsets: list[float], tmp_path: Path) -> None:
-    """Planes counted from the first or by their z, ascending or descending."""
-    found = dose(rt_dose(tmp_path / "dose.dcm", offsets, position))
-    assert found.grid.shape == (len(offsets), 5, 7)
-    assert found.grid.spacing.tolist() == pytest.approx([3, 2.5, 2])
-    assert np.abs(found.values - truth(centres(found.grid)) / 1000).max() <= 0.0006
-    assert (found.values.dtype, found.modality, found.uid) == (np.float32, "RTDOSE", "1.2.8")
-
-
-@pytest.mark.parametrize(
-    ("offsets", "facts", "said"),
-    [
-        ([0, 3, 6], {"DoseUnits": "RELATIVE"}, "is not in Gy. Export it from the planning system as absolute dose."),
-        ([0, 3, 6], {"DoseGridScaling": None}, "has no usable DoseGridScaling. {again}"),
-        ([0, 3, 6], {"GridFrameOffsetVector": [0, 3]}, "has no usable GridFrameOffsetVector. {again}"),
-        ([0, 3, 6], {"GridFrameOffsetVector": None}, "has no usable GridFrameOffsetVector. {again}"),
-        ([0], {"GridFrameOffsetVector": None}, "has no usable SliceThickness. {again}"),
-        (
-            [0, 3, 7],
-            {},
-            "has planes that do not lie evenly, which is not built. Leave this patient out.",
-        ),
-        (
-            [0, 3, 3],
-            {},
-            "has planes that do not lie evenly, which is not built. Leave this patient out.",
-        ),
-        (
-            [50, 53, 56],
-            {},
-            "has a GridFrameOffsetVector that starts neither at 0 nor at its own z, so its planes cannot be placed. "
-            "Export it from the planning system again.",
-        ),
-    ],
-)
-def test_a_dose_that_is_not_sure_is_refused(offsets: Any, facts: dict[str, Any], said: str, tmp_path: Path) -> None:
-    """Nothing of it is guessed."""
-    with pytest.raises(BadArchive) as caught:
-        dose(rt_dose(tmp_path / "dose.dcm", offsets, **facts))
-    again = "Fetch it again, or leave this patient out."
-    assert str(caught.value) == f"The dose 1.2.8 {said.format(again=again)}"
-
-
-def test_a_dose_of_one_plane_is_as_thick_as_it_says(tmp_path: Path) -> None:
-    """It has no offsets to tell it."""
-    found = dose(rt_dose(tmp_path / "dose.dcm", [0], GridFrameOffsetVector=None, SliceThickness=4))
-    assert found.grid.shape == (1, 5, 7)
-    assert found.grid.spacing[0] == 4
-
-
-# A dose on the images
-
-
-@pytest.mark.parametrize("position", ["HFS", "HFP", "FFS", "FFP", "sagittal"])
-def test_a_dose_on_the_images_is_that_of_their_voxels(position: str, tmp_path: Path) -> None:
-    """Whatever positions both have; beyond the dose there is none."""
-    ct = images(series(tmp_path))
-    first = {"HFS": [-4, -6, 6], "HFP": [6, 4, 6], "FFS": [6, -6, 15], "FFP": [-4, 4, 15], "sagittal": [5, -6, 17]}
-    given = dose(rt_dose(tmp_path / "dose.dcm", [0, 3, 6, 9], position, first=first[position]))
-    found = resampled(given, ct.grid)
-    inside = np.isfinite(given.at(centres(ct.grid).reshape(-1, 3))).reshape(ct.grid.shape)
-    assert inside.any() and not inside.all()
-    assert np.abs(found.values - truth(centres(ct.grid)) / 1000)[inside].max() <= 0.001
-    assert (found.values[~inside] == 0).all()
-    assert (found.grid, found.modality) == (ct.grid, "RTDOSE")
-
-
-def test_a_dose_elsewhere_gives_the_value_for_outside(tmp_path: Path) -> None:
-    """And no error."""
-    ct = images(series(tmp_path))
-    far = dose(rt_dose(tmp_path / "dose.dcm", [0, 3], first=[500, 0, 0]))
-    assert np.isnan(resampled(far, ct.grid, outside=np.nan).values).all()
 
 
 # NIfTI

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Union
 
 import numpy as np
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from truth_course import Course, Plan, hu
@@ -186,7 +187,9 @@ def _contours(course: Course, roi: Roi) -> Dataset:
         placed = course.frame().to_patient(points)
         curve = item(ContourGeometricType="POINT" if roi.drawn == "point" else "CLOSED_PLANAR")
         curve.NumberOfContourPoints = len(placed)
-        curve.ContourData = [ds(round(value, 5)) for value in placed.ravel().tolist()]
+        # As texts, which is what a file holds: pydicom takes longer to look at each number than all the rest takes.
+        data = [ds(round(value, 5)) for value in placed.ravel().tolist()]
+        curve.add(DataElement(0x30060050, "DS", data, already_converted=True))
         curves.append(curve)
     if course.shuffled:
         random.Random(roi.number).shuffle(curves)

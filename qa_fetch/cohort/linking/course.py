@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Optional
@@ -10,6 +10,8 @@ from typing import Optional
 from ..columns import day, given, literal
 from ..config import Settings
 from .graph import Chain, Graph, Node
+
+_INSTEAD = ("PREDECESSOR", "ALTERNATIVE", "VERIFIED_PLAN")  # PRIOR and CONCURRENT plans are treated too
 
 
 def without_dose(chain: Chain) -> list[Node]:
@@ -39,6 +41,9 @@ def _boost_doubt(chain: Chain, settings: Settings) -> Optional[str]:
         return f"{len(plans)} plans lie on one series"
     if any(plan.approval != "APPROVED" for plan in plans):
         return f"{len(plans)} plans lie on one series and not all of them are approved"
+    instead = next(filter(None, (_instead(plan, plans) for plan in plans)), None)
+    if instead is not None:
+        return instead
     labels = {given(plan.first["RTPlanLabel"]).casefold() for plan in plans}
     if "" in labels or len(labels) < len(plans):
         return f"{len(plans)} plans lie on one series and their labels do not tell them apart"
@@ -54,6 +59,20 @@ def _boost_doubt(chain: Chain, settings: Settings) -> Optional[str]:
         return f"{len(plans)} plans lie on one series and are {apart} days apart, so they may be several courses"
     if any(fractions(plan) is None for plan in plans):
         return f"{len(plans)} plans lie on one series and not all of them say how many fractions they have"
+    return None
+
+
+def _instead(plan: Node, plans: Sequence[Node]) -> Optional[str]:
+    """Whether a plan says of another one that only one of the two was meant to be treated."""
+    try:
+        items = [item for item in literal(plan.first["ReferencedRTPlanSequence"]) if isinstance(item, dict)]
+    except ValueError:
+        return f"what the {plan} says of other plans cannot be read"
+    for other in plans:
+        for item in items:
+            relation = str(item.get("RTPlanRelationship", "")).strip()
+            if given(str(item.get("ReferencedSOPInstanceUID", ""))) == other.uid and relation in _INSTEAD:
+                return f"the {plan} calls the {other} its {relation}, so they are no phases of one course"
     return None
 
 

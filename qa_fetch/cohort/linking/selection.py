@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 from ...errors import BadArchive
 from .. import choices, codes
 from ..choices import Choice
-from ..columns import day, find, given, read, roi_names
+from ..columns import day, find, given, orthanc_identifier, read, roi_names
 from ..config import Settings
 from ..notes import Notes, pat_id, summary_of
 from .course import apart, course_note, doubt, outside, slices_of, unfit, without_dose
@@ -70,10 +70,13 @@ def select(
 def _own(patient: str, rows: Iterable[Row]) -> list[Row]:
     """The rows, which all have to be this patient's: a table that was mixed up must not mix patients."""
     found = list(rows)
-    without_zeros = patient.lstrip("0") if patient.isdigit() else patient  # as pandas writes a table again
-    for row in found:
-        named = given(row["PatId"]) or given(row["PatientID"])
-        if named and named not in (patient, without_zeros):
+    number = (patient.lstrip("0") or "0") if patient.isdigit() else patient
+    as_pandas = (number, f"{patient}.0", f"{number}.0") if patient.isdigit() else ()  # when it writes a table again
+    for ours, own, orthanc_id in {(row["PatId"], row["PatientID"], row["OrthancId"]) for row in found}:
+        named = given(ours) or given(own)
+        if not named or named == patient:
+            continue
+        if named not in as_pandas or given(orthanc_id) == orthanc_identifier(named):  # 1 may be there beside 01
             raise BadArchive(
                 "the summary of a patient holds rows of another one. Remove it, then run: qa-fetch cohort summarise."
             )
@@ -265,12 +268,12 @@ class _Selection:
             for reason in several + doubts:
                 self._say(f"{_II}{reason}")
             self.notes.give(codes.II_EXEC_003)
-            found = [one for chain in found for one in apart(chain)]
+            found = [one for chain in found for one in self._apart(chain)]
         return found
 
     def _as_chosen(self, found: Sequence[Chain], choice: Choice) -> list[Chain]:
         """The chain that a person chose; all of them where it is not among them any more."""
-        among = [one for chain in found for one in (apart(chain) if doubt(chain, self.settings) else [chain])]
+        among = [one for chain in found for one in self._apart(chain)]
         chosen = [chain for chain in among if chain.uids == choice.uids]
         if not chosen:
             self._say(f"{_II}{_GONE}")
@@ -341,8 +344,12 @@ class _Selection:
             chain = self._without_idle_plans(chain_of(self.graph, series, profile), tell=False)
             whole = chain.structures and (chain.plans or not profile.plan) and (chain.doses or not profile.dose)
             if whole and outside(slices_of(series), self.settings) is None:
-                found += apart(chain) if doubt(chain, self.settings) else [chain]
+                found += self._apart(chain)
         return found
+
+    def _apart(self, chain: Chain) -> list[Chain]:
+        """What a person may choose of a chain: one course stays one, what is in doubt is offered dose by dose."""
+        return list(apart(chain)) if doubt(chain, self.settings) else [chain]
 
     # What the rules are made of
 

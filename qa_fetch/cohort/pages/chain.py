@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..columns import MISSING, day, given, roi_names
 from ..linking import Chain, Decision, Edge, Node
-from .style import count, mark, sheet, words
+from .style import count, mark, sentence, sheet, words
 from .subject import CHOOSE, Subject
 
 _MOST = 200  # objects that do not count
@@ -24,6 +24,7 @@ MODALITIES = tuple(modality for _, modalities in _ROLES for modality in modaliti
 _WORDS = {"RTSTRUCT": "Structure set", "RTPLAN": "Plan", "RTDOSE": "Dose"}
 _EVIDENCE = {"uid": ("by UID", "good"), "geometry": ("by place", "open"), "frame": ("by frame of reference", "open")}
 _LONGEST_SENTENCE = 1_000
+_NOT_ENOUGH = "Alone that is not enough."
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -58,15 +59,16 @@ def diagram(subject: Subject) -> Iterator[str]:
 def left_out(subject: Subject) -> Iterator[str]:
     """The objects that do not count, each with the reason."""
     decision = subject.decision
-    others = sorted(subject.others, key=lambda node: MODALITIES.index(node.modality))
-    if decision is None or not others or subject.state == CHOOSE:
+    if decision is None or not subject.others or subject.state == CHOOSE:
         return
+    others = [(node, _why_not(decision, node)) for node in subject.others]
+    others.sort(key=lambda each: (each[1].endswith(_NOT_ENOUGH), MODALITIES.index(each[0].modality)))
     yield f"<h2>What does not count, and why: {len(others):,}</h2>\n"
     rows = (
         f'<tr><td class="object"><b>{_title(node)}</b><small>{words(_details(node))}</small>'
         f"<code>{words(node.uid)}</code></td>"
-        f'<td class="says">{words(_why_not(decision, node), _LONGEST_SENTENCE)}</td></tr>\n'
-        for node in others[:_MOST]
+        f'<td class="says">{words(why, _LONGEST_SENTENCE)}</td></tr>\n'
+        for node, why in others[:_MOST]
     )
     yield from sheet([("object", False), ("why not", False)], rows)
     if len(others) > _MOST:
@@ -74,8 +76,8 @@ def left_out(subject: Subject) -> Iterator[str]:
 
 
 def _why_not(decision: Decision, node: Node) -> str:
-    said = _sentence(decision.why(node.uid))
-    return said if "does not count" in said else f"{said} Alone that is not enough."
+    said = sentence(decision.why(node.uid))
+    return said if "does not count" in said else f"{said} {_NOT_ENOUGH}"
 
 
 def choices(subject: Subject) -> Iterator[str]:
@@ -103,13 +105,19 @@ def _lines(chain: Chain) -> Iterator[str]:
 
 def _card(card: _Card, links: Sequence[Edge]) -> str:
     evidence = [
-        f"<p>{mark(*_EVIDENCE[each.kind])} {words(_sentence(each.sentence))}</p>"
+        f"<p>{mark(*_look(each.kind, edge))} {words(sentence(each.sentence))}</p>"
         for edge in links
         for each in edge.evidence
     ]
     details = f"<small>{words(card.details)}</small>" if card.details else ""
     said = "".join(dict.fromkeys(evidence))
     return f'<div class="card"><strong>{card.title}</strong>{details}{said}<code>{words(card.uid)}</code></div>\n'
+
+
+def _look(kind: str, edge: Edge) -> tuple[str, str]:
+    """How evidence is marked: what only confirms a UID needs nobody's attention."""
+    said, look = _EVIDENCE[kind]
+    return said, "off" if kind != "uid" and any(each.kind == "uid" for each in edge.evidence) else look
 
 
 def _cards(subject: Subject) -> list[_Card]:
@@ -162,7 +170,3 @@ def dated(cell: str) -> str:
         return ""
     month = _MONTHS[found // 100 % 100 - 1] if 1 <= found // 100 % 100 <= 12 else "?"
     return f"{found % 100}\xa0{month}\xa0{found // 10000}"
-
-
-def _sentence(said: str) -> str:
-    return said[:1].upper() + said[1:]

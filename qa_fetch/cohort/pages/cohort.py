@@ -11,11 +11,12 @@ from typing import Callable, Optional
 
 from ..codes import Code
 from ..config import Settings
+from ..roles import TARGETS, role
 from .funnel import counted, funnel
 from .outliers import FARTHEST, FEWEST, Outlier, positive
 from .patient import address
 from .style import FOOT, amount, cell, count, facts, head, listed, mark, picture, sheet, words
-from .subject import CHOOSE, EXCLUDED, FAILED, LOOKS, OPEN, STATES, TARGETS, USABLE, Subject
+from .subject import CHOOSE, EXCLUDED, FAILED, LOOKS, OPEN, STATES, USABLE, Subject
 
 _MOST = 5_000  # rows that a browser shows at once without trouble
 _MOST_PICTURES = 60  # of each sort
@@ -54,7 +55,8 @@ def line_of(subject: Subject) -> Line:
     """That of a patient, from everything that is known of it."""
     built, dosimetry, decision = subject.built, subject.dosimetry, subject.decision
     rx = positive(dosimetry.prescription_gy) if dosimetry is not None else None
-    targets = [roi for roi in dosimetry.rois if str(roi.kind).upper() in TARGETS] if dosimetry is not None else []
+    rois = dosimetry.rois if dosimetry is not None else ()
+    targets = [roi for roi in rois if role(roi.kind, roi.name) in TARGETS]
     shares = [roi.d95 / rx * 100 for roi in targets if rx is not None and positive(roi.d95) and roi.d95 is not None]
     return Line(
         patient=subject.patient,
@@ -156,8 +158,8 @@ def _cautions(lines: Sequence[Line], unknown: int) -> Iterator[str]:
         said.append(f"The rules have changed since for {many}. Run: <kbd>qa-fetch cohort verify CONFIG</kbd>")
     if unknown:
         said.append(
-            f"{count(unknown, 'file')} in the folder of notes cannot be told to anybody, since the list of ids does "
-            "not have them. Run: <kbd>qa-fetch cohort ids CONFIG</kbd>"
+            f"{count(unknown, 'file')} in the folder of notes {'is' if unknown == 1 else 'are'} of nobody in the list "
+            "of ids. Run: <kbd>qa-fetch cohort ids CONFIG</kbd>"
         )
     troubled = [line for line in lines if line.troubles]
     for line in troubled[:_MOST_WAITING]:
@@ -176,7 +178,11 @@ def _needing(lines: Sequence[Line]) -> Iterator[str]:
         lambda line: count(line.choices, "choice") if line.choices else "nothing to choose from",
     )
     yield from _group(
-        lines, FAILED, "Failed", "The archive gave no answer, or not all of it. The next run takes up these only.", None
+        lines,
+        FAILED,
+        "Failed",
+        "The archive did not answer, or not to the end. The next run takes up only these.",
+        None,
     )
     waiting = sum(line.state == OPEN for line in lines)
     if waiting:
@@ -252,7 +258,7 @@ def _everybody(lines: Sequence[Line], outliers: Mapping[str, Sequence[Outlier]])
     yield f"<h2>All patients: {len(lines):,}</h2>\n"
     heads = [
         ("patient", False), ("", False), ("slices", True), ("ROIs", True), ("prescription (Gy)", True),
-        ("highest dose (Gy)", True), ("lowest D95 of targets (%)", True), ("", False),
+        ("highest dose (Gy)", True), ("lowest D95 of targets (%)", True),
     ]  # fmt: skip
     yield from sheet(heads, (_row(line, bool(outliers.get(line.patient))) for line in lines[:_MOST]))
     if len(lines) > _MOST:
@@ -260,16 +266,22 @@ def _everybody(lines: Sequence[Line], outliers: Mapping[str, Sequence[Outlier]])
 
 
 def _row(line: Line, unusual: bool) -> str:
+    marks = [mark(line.state, LOOKS[line.state])]
     if line.state in (USABLE, OPEN):
-        said = " ".join(mark(text, "open") for text, on in (("to be looked at", line.look), ("unusual", unusual)) if on)
-    else:
-        said = _why(line)
+        marks += [mark(text, "open") for text, on in (("to be looked at", line.look), ("unusual", unusual)) if on]
     numbers = (
         ("slices", line.slices, 0), ("ROIs", line.rois, 0), ("prescription (Gy)", line.rx, 1),
         ("highest dose (Gy)", line.highest, 1), ("lowest D95 of targets (%)", line.coverage, 1),
     )  # fmt: skip
-    cells = "".join(cell(amount(value, digits) if value is not None else "", of, True) for of, value, digits in numbers)
-    return f"<tr>{cell(_link(line))}{cell(mark(line.state, LOOKS[line.state]))}{cells}{cell(said)}</tr>\n"
+    why = _why(line)
+    if all(value is None for _, value, _ in numbers):  # then there is room for the reason
+        rest = f'<td class="says" colspan="{len(numbers)}">{why}</td>'
+    else:
+        marks += [f"<small>{why}</small>"] if why else []
+        rest = "".join(
+            cell(amount(value, digits) if value is not None else "", of, True) for of, value, digits in numbers
+        )
+    return f"<tr>{cell(_link(line))}{cell(' '.join(marks))}{rest}</tr>\n"
 
 
 def _link(line: Line) -> str:

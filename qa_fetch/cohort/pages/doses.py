@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..dosimetry_records import Compared, RoiDose
-from .plot import inks
-from .style import amount, as_text, cell, count, mark, sheet, words
+from .outliers import finite
+from .plot import inks, ordered
+from .style import amount, as_text, cell, count, mark, sentence, sheet, volume, words
 from .subject import Subject
 
 _MOST = 500  # rows
@@ -20,13 +22,14 @@ _DOSES = (("mean", "mean"), ("D95%", "d95"), ("D2%", "d2"), ("max", "max"))
 def regions(subject: Subject) -> Iterator[str]:
     """The regions with their volumes and doses; without doses, what the masks and the planning system say."""
     dosimetry, built = subject.dosimetry, subject.built
-    if dosimetry is None:
+    if dosimetry is None or built is None:
         if built is not None:
             yield from _masks(subject)
         return
+    rois = ordered(dosimetry.rois)
     yield f"<h3>{count(len(dosimetry.rois), 'region')}</h3>\n"
     heads = [("region", False), ("cc", True), *((f"{name} (Gy)", True) for name, _ in _DOSES), ("take care", False)]
-    shown = list(zip(dosimetry.rois, inks(dosimetry.rois)))[:_MOST]
+    shown = list(zip(rois, inks(rois, built)))[:_MOST]
     yield from sheet(heads, (_region(roi, ink.swatch) for roi, ink in shown))
     yield from _more(len(dosimetry.rois))
     if dosimetry.notes:
@@ -38,7 +41,7 @@ def _region(roi: RoiDose, swatch: str) -> str:
     suggested = f"<small>TG-263: {words(roi.suggested_name)}</small>" if roi.suggested_name else ""
     cells = [
         _who(roi.name, kind + suggested, swatch),
-        cell(amount(roi.volume_cc), "cc", True),
+        cell(volume(roi.volume_cc), "cc", True),
     ]
     cells += [cell(amount(getattr(roi, key)), f"{name} (Gy)", True) for name, key in _DOSES]
     cells.append(cell("".join(f'<p class="caution">{words(caution)}</p>' for caution in roi.cautions)))
@@ -50,7 +53,7 @@ def _masks(subject: Subject) -> Iterator[str]:
     yield f"<h2>Regions: {len(rois):,}</h2>\n"
     rows = (
         f"<tr>{_who(roi.name, f'<small>{words(roi.kind)}</small>')}"
-        f"{cell(amount(roi.volume_cc), 'cc', True)}{cell(amount(roi.tps_volume_cc), 'planning system (cc)', True)}"
+        f"{cell(volume(roi.volume_cc), 'cc', True)}{cell(volume(roi.tps_volume_cc), 'planning system (cc)', True)}"
         f"{cell(''.join(f'<p class=caution>{words(said)}</p>' for said in (*roi.warnings, roi.why) if said))}</tr>\n"
         for roi in rois[:_MOST]
     )
@@ -76,12 +79,20 @@ def _constraint(row: Mapping[str, Any]) -> str:
     unit, result = as_text(row.get("unit")), as_text(row.get("result"))
     sign = _SIGNS.get(as_text(row.get("op")), as_text(row.get("op")))
     wanted = f"{as_text(row.get('metric'))} {sign} {_short(row.get('limit'))} {unit}"
-    why = " ".join(said for said in (as_text(row.get("reason")), as_text(row.get("cautions"))) if said)
+    why = " ".join(said for said in (sentence(as_text(row.get("reason"))), as_text(row.get("cautions"))) if said)
+    value = _beside(row.get("value"), row.get("limit"), unit)
     return (
         f"<tr>{_who(row.get('roi'))}{cell(words(wanted))}"
-        f"{cell(amount(row.get('value'), 2, unit), 'value', True)}{cell(mark(result, _LOOKS.get(result, 'open')))}"
+        f"{cell(value, 'value', True)}{cell(mark(result, _LOOKS.get(result, 'open')))}"
         f"{cell(words(why))}</tr>\n"
     )
+
+
+def _beside(value: object, limit: object, unit: str) -> str:
+    """A value with as many digits as it takes to tell it from its limit."""
+    apart = abs((finite(value) or 0.0) - (finite(limit) or 0.0))
+    digits = 2 if apart == 0 or apart >= 0.005 else min(math.ceil(-math.log10(apart)), 6)
+    return amount(value, digits, unit)
 
 
 def with_tps(subject: Subject) -> Iterator[str]:
@@ -155,6 +166,7 @@ def _metrics(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _metric(row: Mapping[str, Any], name: str) -> str:
     reason = as_text(row.get("reason"))
     why = f"<small>{words(reason)}</small>" if reason else ""
+    why += '<small class="caution">take care</small>' if row.get("cautions") and not reason else ""
     return cell(f"{amount(row.get('value'), 2, as_text(row.get('unit')))}{why}", name, True)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple, Optional
 
-from .style import amount, as_text
-from .subject import TARGETS, USABLE, Subject
+from ..roles import TARGETS, role
+from .style import amount
+from .subject import USABLE, Subject
 
 FEWEST = 8  # values, to say what is usual
 FARTHEST = 3.5  # robust standard deviations, the limit of Iglewicz and Hoaglin
@@ -79,7 +80,7 @@ def figures(subject: Subject) -> Optional[Figures]:
     rx = positive(dosimetry.prescription_gy) if dosimetry is not None else None
     rois = dosimetry.rois if dosimetry is not None else ()
     highest = dosimetry.highest_gy if dosimetry is not None else None
-    wanted = [(roi.name, positive(roi.d95)) for roi in rois if as_text(roi.kind).upper() in TARGETS]
+    wanted = [(roi.name, positive(roi.d95)) for roi in rois if role(roi.kind, roi.name) in TARGETS]
     sizes: list[tuple[str, Optional[float]]] = [(roi.name, positive(roi.volume_cc)) for roi in rois]
     if dosimetry is None:
         sizes = [(roi.name, positive(roi.volume_cc)) for each in built.structures for roi in each.rois]

@@ -13,8 +13,8 @@ from ..notes import codes_in, stem
 from .chain import MODALITIES, choices, dated, diagram, left_out
 from .doses import constraints, metrics, prescriptions, regions, with_tps
 from .outliers import Outlier, positive
-from .plot import plot
-from .style import FOOT, amount, count, facts, head, mark, picture, words
+from .plot import ordered, plot
+from .style import FOOT, amount, as_text, count, facts, head, mark, picture, sentence, words
 from .subject import CHOOSE, EXCLUDED, FAILED, LOOKS, OPEN, USABLE, Subject
 
 _PLANES = ("axial", "coronal", "sagittal")
@@ -25,7 +25,14 @@ _MOST_LINES = 2_000
 _MOST_REASONS = 6
 _LONGEST_LINE = 1_000
 _PREFIXES = ("Initial Verification: ", "Study verification: ", "CT verification: ")
-_SAYS_NOTHING = ("No phantom was found", "Study verification", "Checking ")
+_SAYS_NOTHING = (
+    "No phantom was found",
+    "Study verification",
+    "Checking ",
+    "No RTPLANS ",
+    "NO RTSTRUCTS ",
+    "No RTDOSES ",
+)
 _VERDICTS = {
     USABLE: "Usable.",
     CHOOSE: "Waits for a choice.",
@@ -77,9 +84,9 @@ def page(subject: Subject, outliers: Sequence[Outlier] = (), neighbours: Neighbo
     yield from choices(subject)
     yield from _pictures(subject)
     dosimetry = subject.dosimetry
-    if dosimetry is not None:
+    if dosimetry is not None and subject.built is not None:
         yield "<h2>Dose and volume</h2>\n"
-        yield from plot(dosimetry.rois, dosimetry.prescription_gy, dosimetry.highest_gy)
+        yield from plot(ordered(dosimetry.rois), subject.built, dosimetry.prescription_gy, dosimetry.highest_gy)
     elif subject.built is not None and subject.built.doses:
         yield "<h2>Dose and volume</h2>\n<p>There are no dose-volume histograms yet. Run: "
         yield "<kbd>qa-fetch cohort dvh CONFIG</kbd></p>\n"
@@ -95,7 +102,7 @@ def page(subject: Subject, outliers: Sequence[Outlier] = (), neighbours: Neighbo
 
 def _navigation(neighbours: Neighbours) -> str:
     links = ['<a href="../index.html">← All patients</a>']
-    for patient, said in ((neighbours.before, "Before"), (neighbours.after, "Next")):
+    for patient, said in ((neighbours.before, "Previous"), (neighbours.after, "Next")):
         if patient is not None:
             links.append(f'<a href="{address(patient)}">{said}: <bdi>{words(patient, 40)}</bdi></a>')
     return f"<nav>{''.join(links)}</nav>\n"
@@ -149,7 +156,13 @@ def _reasons(subject: Subject) -> list[str]:
         elif line.startswith(f"{code.step}: "):
             found.append(line)
     told = [_plain(line, code.step) for line in found[:-1]]  # the last one is the code's own words
-    return [line for line in told if line and not line.startswith(_SAYS_NOTHING)][-_MOST_REASONS:]
+    shown_below = [*subject.chosen, *(node.uid for node in subject.others)]
+    said = [
+        line for line in told
+        if line and not line.startswith(_SAYS_NOTHING)
+        and not (" does not count: " in line and any(uid in line for uid in shown_below))
+    ]  # fmt: skip
+    return said[-_MOST_REASONS:]
 
 
 def _plain(line: str, step: str) -> str:
@@ -157,7 +170,7 @@ def _plain(line: str, step: str) -> str:
     said = line[len(step) + 2 :]
     for prefix in _PREFIXES:
         said = said[len(prefix) :] if said.startswith(prefix) else said
-    return said[:1].upper() + said[1:]
+    return sentence(said)
 
 
 def _said(title: str, sentences: Sequence[str]) -> Iterator[str]:
@@ -187,9 +200,10 @@ def _facts(subject: Subject) -> Iterable[tuple[str, str]]:
         rx = positive(dosimetry.prescription_gy)
         yield "Prescription", f"{rx:g} Gy{fractions}" if rx is not None else "not known"
         yield "Highest dose", amount(dosimetry.highest_gy, 1, "Gy")
-        failed = sum(each.get("result") == "fail" for each in dosimetry.constraints)
+        results = Counter(as_text(each.get("result")) for each in dosimetry.constraints)
+        said = ((results["fail"], "not met"), (results["unknown"], "unknown"), (results["pass"], "met"))
         if dosimetry.constraints:
-            yield "Constraints", f"{failed:,} of {len(dosimetry.constraints):,} not met" if failed else "none failed"
+            yield "Constraints", ", ".join(f"{number:,} {what}" for number, what in said if number)
     elif built.doses:
         yield "Doses", ", ".join(amount(dose.highest_gy, 1, "Gy") for dose in built.doses)
 
@@ -204,7 +218,7 @@ def _pictures(subject: Subject) -> Iterator[str]:
             figures.append(f'<figure><img alt="{plane.capitalize()} plane" src="{shown}"></figure>\n')
     yield "<h2>Three planes</h2>\n"
     if figures:
-        yield f'<div class="planes">\n{"".join(figures)}</div>\n'
+        yield f'<div class="planes{" three" * (len(figures) == len(_PLANES))}">\n{"".join(figures)}</div>\n'
     else:
         yield "<p>There are no pictures yet. Run: <kbd>qa-fetch cohort slices CONFIG</kbd></p>\n"
 

@@ -6,16 +6,15 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
+from ..built import Built
 from ..dosimetry_records import RoiDose
+from ..roles import TARGETS, rank, role
 from .outliers import finite, positive
-from .style import as_text, words
-from .subject import TARGETS
+from .style import words
 
 MOST = 40  # curves
 _WIDTH, _HEIGHT = 860, 450
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 42, 66
-_ASIDE = ("SUPPORT", "BOLUS", "FIXATION", "MARKER", "REGISTRATION", "ISOCENTER", "DOSE_REGION")
-_BODY = "EXTERNAL"
 _DASHES = ("", "9 5", "2 4", "12 4 2 4", "5 3", "16 6")
 _HIGHEST = 1000.0  # Gy
 _ALIKE = 70.0  # how far apart colours have to be so that they are told apart
@@ -51,41 +50,41 @@ class Ink(NamedTuple):
         )
 
 
-def inks(rois: Sequence[RoiDose]) -> list[Ink]:
+def inks(rois: Sequence[RoiDose], built: Built) -> list[Ink]:
     """How each region is drawn: in the colour of the pictures, dashed where another one has nearly the same."""
-    from ..pictures.palette import colours
+    from ..pictures.palette import of_built, own
 
-    ranked = sorted(range(len(rois)), key=lambda place: _rank(rois[place]))  # that of the pictures
-    shades = colours([rgb(rois[place].colour) for place in ranked], [_kind(rois[place]) == _BODY for place in ranked])
+    shades = of_built(built)
     used: list[tuple[RGB, int]] = []
-    found: dict[int, Ink] = {}
-    for place, own in zip(ranked, shades):
-        lines = (
-            (shade, dash) for shade in dict.fromkeys((own, *shades)) for dash in _free(legible(shade, _WHITE), used)
-        )
-        colour, dash = next(lines, (own, 0))
+    found = []
+    for roi in rois:
+        colour = shades.get((roi.structures, roi.number)) or own(rgb(roi.colour))
         on_white = legible(colour, _WHITE)
+        dash = _dash(on_white, used)
         used.append((on_white, dash))
-        target = _kind(rois[place]) in TARGETS
-        found[place] = Ink(_hex(on_white), _hex(legible(colour, _DARK)), _DASHES[dash], target)
-    return [found[place] for place in range(len(rois))]
+        target = role(roi.kind, roi.name) in TARGETS
+        found.append(Ink(_hex(on_white), _hex(legible(colour, _DARK)), _DASHES[dash], target))
+    return found
 
 
-def _free(on_white: RGB, used: Sequence[tuple[RGB, int]]) -> list[int]:
-    """The dashes that no line of nearly this colour has."""
-    alike = [dash for other, dash in used if math.dist(other, on_white) < _ALIKE]
-    return [dash for dash in range(len(_DASHES)) if dash not in alike]
+def _dash(on_white: RGB, used: Sequence[tuple[RGB, int]]) -> int:
+    """The dashes that fewest lines of this colour have, and of these fewest of nearly this colour."""
+
+    def taken(dash: int) -> tuple[int, int]:
+        apart = [math.dist(other, on_white) for other, theirs in used if theirs == dash]
+        return apart.count(0.0), sum(each < _ALIKE for each in apart)
+
+    return min(range(len(_DASHES)), key=taken)
 
 
-def _rank(roi: RoiDose) -> tuple[int, float]:
-    """Targets first, then the others by their doses, the outside of the body last."""
-    kind = _kind(roi)
-    order = TARGETS.index(kind) if kind in TARGETS else len(TARGETS) + (kind in _ASIDE) + 2 * (kind == _BODY)
-    return order, -(finite(roi.mean) or 0.0) if kind not in TARGETS else -(finite(roi.volume_cc) or 0.0)
+def ordered(rois: Sequence[RoiDose]) -> list[RoiDose]:
+    """Targets first, the largest on top, then the others by their doses, the outside of the body last."""
+    return sorted(rois, key=_place)
 
 
-def _kind(roi: RoiDose) -> str:
-    return as_text(roi.kind).upper()
+def _place(roi: RoiDose) -> tuple[int, float]:
+    of = role(roi.kind, roi.name)
+    return rank(of), -(finite(roi.volume_cc if of in TARGETS else roi.mean) or 0.0)
 
 
 def rgb(colour: object) -> Optional[tuple[int, int, int]]:
@@ -124,17 +123,17 @@ def _hex(colour: RGB) -> str:
     return "#" + "".join(f"{round(part):02x}" for part in colour)
 
 
-def plot(rois: Sequence[RoiDose], rx: Optional[float], highest: Optional[float]) -> Iterator[str]:
+def plot(rois: Sequence[RoiDose], built: Built, rx: Optional[float], highest: Optional[float]) -> Iterator[str]:
     """The curves with their legend; nothing where no region has one.
 
     Parameters
     ----------
-    rois
-        The regions.
+    rois, built
+        The regions, the most telling first, and what was built of the patient.
     rx, highest
         The prescribed and the highest dose, Gy, as far as they are known.
     """
-    drawn = [(roi, ink) for roi, ink in zip(rois, inks(rois)) if _points(roi)]
+    drawn = [(roi, ink) for roi, ink in zip(rois, inks(rois, built)) if _points(roi)]
     if not drawn:
         return
     shown = drawn[:MOST]

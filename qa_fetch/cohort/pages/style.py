@@ -39,13 +39,19 @@ td { font-variant-numeric: tabular-nums; overflow-wrap: break-word; }
 td.who { min-width: 17ch; }
 td small, .card small { display: block; color: var(--soft); font-size: .86rem; line-height: 1.45; }
 td.object { min-width: 26ch; }
+td .mark { margin-right: 4px; }
+th, th.number { white-space: normal; }
+td.says[colspan] { min-width: 0; }
 td p { margin: 0 0 4px; max-width: 80ch; }
 td .caution { color: var(--open); }
 .sheet + p, .sheet + ul, .sheet + details, .sheet + h3, .plot + h3 { margin-top: 18px; }
 figure { margin: 0; break-inside: avoid; min-width: 0; }
 figure img { display: block; width: 100%; height: auto; border-radius: 8px; background: #000; }
 figcaption { font-size: .86rem; color: var(--soft); margin-top: 6px; overflow-wrap: anywhere; }
-.planes { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
+.planes { display: grid; gap: 14px; align-items: start; }
+@media (min-width: 700px), print { .planes { grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); }
+  .planes.three { grid-template-columns: calc((100% - 6px) / 1.5) minmax(0, 1fr); }
+  .planes.three figure:first-child { grid-row: span 2; } }
 .thumbs { display: grid; gap: 16px 14px; grid-template-columns: repeat(auto-fill, minmax(min(44%, 158px), 1fr)); }
 .thumbs a { text-decoration: none; display: block; }
 .thumbs a:hover figcaption b { text-decoration: underline; }
@@ -116,7 +122,7 @@ figcaption { font-size: .86rem; color: var(--soft); margin-top: 6px; overflow-wr
 @media print { .ink { --now: var(--light) !important; } h2 { break-after: avoid; } tr { break-inside: avoid; }
   nav { display: none; } .mark, .verdict { border: 1px solid currentcolor; } html { font-size: 11px; }
   body { font-size: 10.5px; } th, td { padding: 4px 8px; } .flow li { break-inside: avoid; }
-  img, svg, .swatch { print-color-adjust: exact; } .planes { grid-template-columns: repeat(3, 1fr); }
+  img, svg, .swatch { print-color-adjust: exact; }
   .chain { grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 20px; }
   .thumbs { grid-template-columns: repeat(6, 1fr); } details:not([open]) { display: none; } }
 """
@@ -149,6 +155,12 @@ def amount(value: object, digits: int = 2, unit: str = "") -> str:
     return f"{shown} {words(unit)}".rstrip()
 
 
+def volume(value: object) -> str:
+    """Cubic centimetres, of tiny regions with a third digit."""
+    tiny = isinstance(value, (int, float)) and abs(value) < 0.1
+    return amount(value, 3 if tiny else 2)
+
+
 def count(number: int, what: str, several: str = "") -> str:
     """``1 patient``, ``2 patients``."""
     return f"{number:,} {what if number == 1 else several or what + 's'}"
@@ -157,6 +169,11 @@ def count(number: int, what: str, several: str = "") -> str:
 def listed(parts: list[str]) -> str:
     """``one``, ``one and two``, ``one, two and three``."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def sentence(said: str) -> str:
+    """What begins small and has no full stop, as a sentence; not escaped."""
+    return said[:1].upper() + said[1:] + "." * bool(said and not said.endswith((".", "!", "?")))
 
 
 def mark(text: str, kind: str) -> str:

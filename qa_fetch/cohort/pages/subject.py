@@ -21,7 +21,6 @@ from ..notes import Notes, stem
 USABLE, CHOOSE, FAILED, OPEN, EXCLUDED = "usable", "waits for a choice", "failed", "not built yet", "excluded"
 STATES = (USABLE, CHOOSE, FAILED, OPEN, EXCLUDED)
 LOOKS = {USABLE: "good", CHOOSE: "open", FAILED: "bad", OPEN: "open", EXCLUDED: "off"}
-TARGETS = ("PTV", "CTV", "GTV", "ITV")
 _TO_CHOOSE = (codes.I_EXEC_007, codes.II_EXEC_003)
 _SUMMARISE = (codes.I_EXEC_001, codes.I_EXEC_002)
 _FETCH = (codes.XI_EXEC_002, codes.XI_EXEC_02, codes.XIII_EXEC_001, codes.XV_EXEC_001, codes.XVI_EXEC_001)

@@ -210,7 +210,7 @@ def _dose(axes: Any, wash: Wash) -> None:
         return
     # Between the voxels the dose is worked out first and then coloured, so that its rim is no staircase.
     axes.imshow(
-        values,
+        _to_its_edge(values, wash.known),
         extent=(wash.plane.left, wash.plane.right, wash.plane.bottom, wash.plane.top),
         origin="upper",
         cmap=_colour_map(_DOSE_ALPHA),
@@ -236,6 +236,19 @@ def _dose(axes: Any, wash: Wash) -> None:
             linestyles=[(0, (4, 3))],
             zorder=3,
         )
+
+
+def _to_its_edge(values: NDArray[np.float32], known: Optional[Plane]) -> Any:
+    """The dose without what is not known, so that no rim of lower doses is drawn between the two."""
+    if known is None or known.values.all():
+        return values
+    padded, there = np.pad(values, 1), np.pad(known.values, 1)
+    beyond = values.copy()
+    rows, columns = values.shape
+    for down, across in itertools.product(range(3), repeat=2):
+        here = slice(down, down + rows), slice(across, across + columns)
+        beyond = np.where(~known.values & there[here], np.maximum(beyond, padded[here]), beyond)
+    return np.ma.masked_array(beyond, ~known.values)  # type: ignore[no-untyped-call]
 
 
 def _share(values: Any, highest: float) -> Any:

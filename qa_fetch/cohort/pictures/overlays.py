@@ -9,18 +9,16 @@ import numpy as np
 
 from ..built import Built
 from ..grids import Floats, Volume
+from ..roles import OUTSIDE, TARGETS, rank, role
 from .drawing import Outline, Part, Scene, Wash, picture
 from .drawing import thumbnail as small
-from .palette import Colour, colours, window
+from .palette import Colour, of_built, own, window
 from .planes import AXIAL, VIEWS, Cuts, Plane, View, centroid, nearest_filled
 
 if TYPE_CHECKING:
     from ..loading import Loaded, LoadedRoi
 
 _MOST: Final = 8  # regions in a picture
-_TARGETS: Final = ("PTV", "CTV", "GTV", "ITV")  # the most telling first
-_BODY: Final = "EXTERNAL"
-_ASIDE: Final = frozenset(("SUPPORT", "BOLUS", "FIXATION", "MARKER", "REGISTRATION", "ISOCENTER", "DOSE_REGION"))
 _ROOM: Final = 12.0  # mm around the body
 
 
@@ -86,7 +84,7 @@ def scenes(loaded: Loaded, regions: Optional[Sequence[LoadedRoi]] = None) -> tup
                 prescription(loaded.built),
                 None if known is None else cuts.mask(view, points[view], everywhere, known),
             )
-        body = next((cut[id(roi)][view] for roi in there if _kind(roi) == _BODY), None)
+        body = next((cut[id(roi)][view] for roi in there if _role(roi) == OUTSIDE), None)
         found.append(
             Scene(
                 plane,
@@ -108,12 +106,10 @@ def scenes(loaded: Loaded, regions: Optional[Sequence[LoadedRoi]] = None) -> tup
 def target_of(rois: Sequence[LoadedRoi]) -> Optional[LoadedRoi]:
     """The region that is treated: the largest PTV, else CTV, GTV or ITV, else the largest within the body."""
 
-    def rank(roi: LoadedRoi) -> tuple[int, int, int]:
-        kind = _kind(roi)
-        rest = len(_TARGETS) + (kind in _ASIDE) + 2 * (kind == _BODY)
-        return (_TARGETS.index(kind) if kind in _TARGETS else rest, -int(np.count_nonzero(roi.values)), roi.number)
+    def place(roi: LoadedRoi) -> tuple[int, int, int]:
+        return rank(_role(roi)), -int(np.count_nonzero(roi.values)), roi.number
 
-    return min((roi for roi in rois if roi.values.any()), key=rank, default=None)
+    return min((roi for roi in rois if roi.values.any()), key=place, default=None)
 
 
 def prescription(built: Built) -> Optional[float]:
@@ -161,20 +157,13 @@ def _within(begin: float, end: float, edges: tuple[float, float], room: float, l
     return (low, high) if edges[0] <= edges[1] else (high, low)
 
 
-def _kind(roi: LoadedRoi) -> str:
-    """PTV, ORGAN, EXTERNAL, ...; where the planning system does not say, a target's name does."""
-    kind = (roi.kind or "").upper()
-    if kind in ("", "ORGAN", "CONTROL", "AVOIDANCE", "TREATED_VOLUME", "IRRAD_VOLUME"):
-        begins = roi.name.strip().upper()
-        if kind == "":
-            named = next((target for target in _TARGETS if begins.startswith(target)), "")
-            return named or (_BODY if begins in ("BODY", "EXTERNAL", "SKIN", "OUTLINE", "PATIENT") else "")
-    return kind
+def _role(roi: LoadedRoi) -> str:
+    return role(roi.kind, roi.name)
 
 
 def _width(roi: LoadedRoi) -> float:
-    kind = _kind(roi)
-    return 2.2 if kind in _TARGETS else 1.2 if kind == _BODY else 1.6
+    of = _role(roi)
+    return 2.2 if of in TARGETS else 1.2 if of == OUTSIDE else 1.6
 
 
 def _point(cuts: Cuts, view: View, target: Optional[LoadedRoi], loaded: Loaded) -> Floats:
@@ -220,20 +209,19 @@ def _highest(dose: Optional[Volume]) -> float:
 def _chosen(rois: Sequence[LoadedRoi], cut: Mapping[int, Mapping[View, Plane]], loaded: Loaded) -> list[_Chosen]:
     """The regions that are drawn: those that a plane meets, targets first, then by what dose they get."""
 
-    def rank(roi: LoadedRoi) -> tuple[bool, int, float, int]:
-        kind = _kind(roi)
+    def place(roi: LoadedRoi) -> tuple[bool, int, float, int]:
+        of = _role(roi)
         met = any(plane.values.any() for plane in cut[id(roi)].values())
-        order = _TARGETS.index(kind) if kind in _TARGETS else len(_TARGETS) + (kind in _ASIDE) + 2 * (kind == _BODY)
         weight = float(np.count_nonzero(roi.values))
-        if loaded.dose is not None and kind not in _TARGETS:
+        if loaded.dose is not None and of not in TARGETS:
             inside = roi.values if loaded.known is None else roi.values & loaded.known[roi.box]
             known = loaded.dose.values[roi.box][inside]
             weight = float(known.mean(dtype=np.float64)) if known.size else 0.0
-        return not met, order, -weight, roi.number
+        return not met, rank(of), -weight, roi.number
 
-    first = sorted(rois, key=rank)[:_MOST]
-    shown = colours([roi.colour for roi in first], [_kind(roi) == _BODY for roi in first])
-    return [_Chosen(roi, colour) for roi, colour in zip(first, shown)]
+    shades = of_built(loaded.built)
+    first = sorted(rois, key=place)[:_MOST]
+    return [_Chosen(roi, shades.get((roi.structures, roi.number)) or own(roi.colour)) for roi in first]
 
 
 def said(plane: Plane, images: Volume, through: str = "") -> str:

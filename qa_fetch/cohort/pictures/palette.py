@@ -8,7 +8,9 @@ from typing import Final, Optional
 
 import numpy as np
 
+from ..built import Built
 from ..grids import Volume
+from ..roles import OUTSIDE, TARGETS, rank, role
 
 Colour = tuple[int, int, int]
 
@@ -35,6 +37,30 @@ _SHARES: Final = {"MR": (1.0, 99.0), "PT": (5.0, 99.7)}  # per cent
 _LOOKED_AT: Final = 1 << 18  # voxels
 
 
+def of_built(built: Built) -> dict[tuple[str, int], Colour]:
+    """The colour of each region of a patient, in pictures and histograms alike, by structure set and ROINumber."""
+    regions = [(at, each.uid, roi) for at, each in enumerate(built.structures) for roi in each.rois]
+    roles = {(uid, roi.number): role(roi.kind, roi.name) for _, uid, roi in regions}
+    ordered = sorted(
+        regions,
+        key=lambda found: (
+            found[2].file is None,  # whatever is not drawn takes a colour from nobody
+            rank(roles[found[1], found[2].number]),
+            -(found[2].volume_cc or 0.0) if roles[found[1], found[2].number] in TARGETS else 0.0,
+            found[0],
+            found[2].number,
+        ),
+    )
+    keys = [(uid, roi.number) for _, uid, roi in ordered]
+    shades = colours([roi.colour for _, _, roi in ordered], [roles[key] == OUTSIDE for key in keys])
+    return dict(zip(keys, shades))
+
+
+def own(colour: Optional[Colour]) -> Colour:
+    """The colour of a region that nothing else is drawn beside."""
+    return colours([colour], [False])[0]
+
+
 def colours(given: Sequence[Optional[Colour]], outside: Sequence[bool]) -> list[Colour]:
     """A colour for each region: its own, lightened where it is dark, or of the palette where another's is like it.
 
@@ -53,7 +79,10 @@ def colours(given: Sequence[Optional[Colour]], outside: Sequence[bool]) -> list[
         taken = [_OUTSIDE, *found]
         wished = [] if colour is None else [_light(colour)]
         free = (each for each in (*wished, *PALETTE) if _nearest(each, taken) >= _ALIKE)
-        found.append(next(free, max(PALETTE, key=partial(_nearest, taken=taken))))
+        farthest = max(PALETTE, key=partial(_nearest, taken=taken))
+        if _nearest(farthest, taken) == 0:  # all are taken: the one that fewest have
+            farthest = min(PALETTE, key=found.count)
+        found.append(next(free, farthest))
     return found
 
 

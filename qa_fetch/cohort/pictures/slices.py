@@ -30,7 +30,7 @@ from ..steps import run_step
 from .drawing import Outline, Scene, picture
 from .drawing import thumbnail as small
 from .overlays import around, named, on_region, said, scenes
-from .palette import colours, window
+from .palette import Colour, of_built, own, window
 from .planes import AXIAL, VIEWS, Cuts, View, centroid
 
 _BOX: Final = (420, 420)  # pixels of a region's picture
@@ -161,6 +161,7 @@ def _central(folder: PatientFolder, loaded: Loaded, views: Sequence[View], setti
     cuts = Cuts(loaded.images.grid)
     limits = window(loaded.images)
     name = stem(loaded.patient)
+    shades = of_built(loaded.built)
     written: list[Path] = []
     for view in views:
         axis = cuts.axes[view.through]
@@ -177,7 +178,8 @@ def _central(folder: PatientFolder, loaded: Loaded, views: Sequence[View], setti
             for where, kind, array in ((images, "images", image), (details, "details", facts)):
                 path = where / f"{name}--{number}--{called}--{letter}--{kind}.npy"
                 mine.append(_put(path, _saved(array), settings))
-            scene = _scene(cuts, view, loaded, roi, middle, limits)
+            colour = shades.get((roi.structures, roi.number)) or own(roi.colour)
+            scene = _scene(cuts, view, loaded, roi, middle, limits, colour)
             mine.append(_put(drawn / f"{number}--{called}--{view.name}.png", picture(scene, _BOX), settings))
         _forget(images, f"{name}--*--{letter}--images.npy", mine)
         _forget(details, f"{name}--*--{letter}--details.npy", mine)
@@ -201,7 +203,13 @@ def _of_pdcp(loaded: Loaded, roi: LoadedRoi, middle: Floats, axis: int) -> tuple
 
 
 def _scene(
-    cuts: Cuts, view: View, loaded: Loaded, roi: LoadedRoi, middle: Floats, limits: tuple[float, float]
+    cuts: Cuts,
+    view: View,
+    loaded: Loaded,
+    roi: LoadedRoi,
+    middle: Floats,
+    limits: tuple[float, float],
+    colour: Colour,
 ) -> Scene:
     """The plane through the middle of a region, and what lies around it.
 
@@ -213,10 +221,12 @@ def _scene(
         The patient, the region, and its middle along slices, rows and columns.
     limits
         What is black and white.
+    colour
+        Of the outline.
     """
     point = on_region(cuts, view, cuts.grid.points(middle[None])[0], roi)
     plane, mask = cuts.plane(view, point, loaded.images.values), cuts.mask(view, point, roi.box, roi.values)
-    outline = Outline(named(roi), colours([roi.colour], [False])[0], mask)
+    outline = Outline(named(roi), colour, mask)
     part = around(plane, mask, _ROOM, _LEAST)
     return Scene(plane, limits, view.name.capitalize(), said(plane, loaded.images), (outline,), part=part)
 

@@ -45,6 +45,8 @@ class ArchiveSource:
         """One row for each object of these modalities."""
         found: list[Row] = []
         for study in self._archive.find("STUDY", PatientID=listed.patient):
+            if _text(study, "PatientID") not in ("", listed.patient):
+                continue  # an ID may have * in it, and some archives do not tell capitals from others
             keys = {"PatientID": listed.patient, "StudyInstanceUID": _text(study, "StudyInstanceUID")}
             for series in self._archive.find("SERIES", keys, SeriesDescription="", SeriesDate=""):
                 modality = _text(series, "Modality")

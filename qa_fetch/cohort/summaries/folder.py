@@ -12,7 +12,7 @@ from ... import part10
 from ...archive import Archive
 from ...errors import BadArchive, ConfigError, Incomplete
 from ..columns import NEEDED, orthanc_identifier
-from .source import Listed, Row, along, header_of, in_order, row
+from .source import Listed, Row, along, header_of, in_order, log, row
 
 _KEYWORDS = tuple(sorted(NEEDED))
 
@@ -37,7 +37,7 @@ class FolderSource:
         series: dict[str, list[Row]] = {}
         seen: set[str] = set()
         for path in self._index().get(listed.patient, ()):
-            header = _header(path, _KEYWORDS)
+            header = self._header(path, _KEYWORDS)
             if header is None:
                 raise Incomplete(f"a file in {self._root} was changed while it was read. Run again.")
             found = header_of(header)
@@ -52,25 +52,49 @@ class FolderSource:
     def _index(self) -> dict[str, list[Path]]:
         with self._guard:
             if self._files is None:
-                self._files = {}
+                found: dict[str, list[Path]] = {}
                 for path in _files_below(self._root):
-                    header = _header(path, ("PatientID", "SOPInstanceUID"))
-                    if header is not None and "SOPInstanceUID" in header:
+                    header = self._header(path, ("PatientID", "SOPInstanceUID"))
+                    if header is not None and "SOPInstanceUID" not in header:
+                        self._leave_out(path)
+                    elif header is not None:
                         patient = str(header.get("PatientID") or "").strip("\0 ")
-                        self._files.setdefault(patient, []).append(path)
+                        found.setdefault(patient, []).append(path)
+                self._files = found  # only when all are known: what was looked at by half is no list
             return self._files
+
+    def _header(self, path: Path, keywords: tuple[str, ...]) -> Any:
+        """These values of a file; None for what is not DICOM: a folder may hold anything."""
+        try:
+            with path.open("rb") as file:
+                if file.read(132)[128:] != b"DICM":
+                    return None
+            return part10.read(path, headers_only=True, keywords=keywords)
+        except FileNotFoundError:
+            return None  # removed meanwhile, or a link that leads nowhere
+        except OSError as error:
+            raise _unreadable(error) from None
+        except BadArchive:
+            self._leave_out(path)
+            return None
+
+    def _leave_out(self, path: Path) -> None:
+        """Say that a broken file is left out, though not which: its name may be a patient's."""
+        if path.name.upper() != "DICOMDIR":  # the index of a medium, which is no object
+            log.warning("%s: a file that begins as DICOM cannot be read and is left out.", self.name)
 
 
 def _files_below(root: Path) -> list[Path]:
-    return sorted(Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    return sorted(Path(folder) / name for folder, _, names in os.walk(root, onerror=_refuse) for name in names)
 
 
-def _header(path: Path, keywords: tuple[str, ...]) -> Any:
-    """These values of a file; None for what is not DICOM: a folder may hold anything."""
-    try:
-        with path.open("rb") as file:
-            if file.read(132)[128:] != b"DICM":
-                return None
-        return part10.read(path, headers_only=True, keywords=keywords)
-    except (BadArchive, OSError):
-        return None
+def _refuse(error: OSError) -> None:
+    raise _unreadable(error) from None
+
+
+def _unreadable(error: OSError) -> Incomplete:
+    """What cannot be read may be part of any patient, so that nobody is whole without it; no path, it may name one."""
+    return Incomplete(
+        f"a part of the folder archive cannot be read ({error.strerror}). Check its permissions and its disk, "
+        "then run again."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional
 
@@ -16,6 +17,7 @@ from ..columns import given
 from ..config import Settings
 from ..linking import link
 from ..linking.graph import study_of
+from ..listing import check_apart, named
 from ..steps import run_step
 from .idsfile import listed
 from .intercepting import Interceptor, installed, intercepted
@@ -61,6 +63,7 @@ def summarise(
     """
     source = source_of(settings)
     everyone = listed(settings, source)
+    check_apart(settings, (one.patient for one in everyone))
     chosen = everyone if patients is None else _chosen(everyone, patients)
     forced = frozenset(one.patient for one in chosen) if again or patients is not None else frozenset[str]()
     work = Summariser(settings, source, [*installed(), *interceptors], forced)
@@ -78,7 +81,7 @@ def summarise(
 
 def _chosen(everyone: Sequence[Listed], patients: Iterable[str]) -> list[Listed]:
     known = {one.patient: one for one in everyone}
-    wanted = list(dict.fromkeys(map(str, patients)))
+    wanted = named(patients)
     unknown = [patient for patient in wanted if patient not in known]
     if unknown:
         raise NotFound(
@@ -131,6 +134,8 @@ class Summariser:
         outcome, path = found
         stamp = self._table.stamp(one.patient)
         if stamp is not None:
+            if outcome == _SUCCESS and stamp.modalities and self._is_edited(one.patient, path):
+                return Done(detail={"outcome": outcome, "says": "it was changed by somebody, and stays; --again asks"})
             if stamp != Stamp(one.identifier, self._modalities):
                 return None
             return self._written(one, self._table.rows(one.patient), says="from the rows of before")
@@ -139,6 +144,14 @@ class Summariser:
             self._table.put(one.patient, outcome, Stamp(one.identifier, ()), rows)
             return Done(detail={"outcome": outcome, "instances": len(rows), "says": "it was there already"})
         return None
+
+    def _is_edited(self, patient: str, path: Path) -> bool:
+        """Whether a table that we wrote holds other rows now: what somebody did there by hand is not undone."""
+        try:
+            there = columns.read(path)
+        except BadArchive:
+            return False  # what is no table is made anew
+        return _cells(there) != _cells(self._table.rows(patient, counting=True))
 
     def _asked(self, one: Listed) -> Done:
         rows = self._source.rows(one, frozenset(self._modalities))
@@ -161,6 +174,13 @@ class Summariser:
             there = {given(row["Modality"]) for row in rows}
             detail["lacking"] = [one for one in required if one not in there]
         return Done(detail=detail)
+
+
+def _cells(rows: Sequence[Row]) -> set[tuple[str, ...]]:
+    """What rows say, however what they lack and their patient are written."""
+    return {
+        tuple(given(row[column]).replace("\0", "") for column in columns.COLUMNS if column != "PatId") for row in rows
+    }
 
 
 def whole_studies(rows: Sequence[Row], required: Iterable[str]) -> frozenset[str]:

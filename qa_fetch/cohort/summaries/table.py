@@ -116,10 +116,12 @@ class Table:
             found = asked.fetchone()
         return Stamp(found[0], tuple(found[1].split())) if found else None
 
-    def rows(self, patient: str) -> list[Row]:
-        """The rows of a patient as they were found, also those that PDCP's table leaves out."""
+    def rows(self, patient: str, *, counting: bool = False) -> list[Row]:
+        """The rows of a patient as they were found, also those that PDCP's table leaves out unless only it counts."""
         with self._opened() as database:
-            found = database.execute('SELECT * FROM cells WHERE "PatId" = ? ORDER BY rowid', (patient,))
+            found = database.execute(
+                'SELECT * FROM cells WHERE "PatId" = ? AND counts >= ? ORDER BY rowid', (patient, int(counting))
+            )
             lines = found.fetchall()
         return [{column: MISSING if value is None else value for column, value in zip(COLUMNS, line)} for line in lines]
 
