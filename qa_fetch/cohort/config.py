@@ -94,6 +94,7 @@ class Settings:
     slices_drop_above: int
     approval: str
     boosts: str
+    boost_words: tuple[str, ...]
     course_days: int
     dose_on_images: bool = False
     unused: tuple[str, ...] = ()
@@ -166,6 +167,7 @@ _GRAY = "a number of Gy from 0 up"
 _TEXT = "a text"
 _APPROVAL = ("respect", "require", "ignore")
 _BOOSTS = ("join", "quarantine")
+_PHASES = ("boost", "bst", "phase", "ph1", "ph2", "ph3", "cone down")  # what plans that are treated beside others say
 _KEYS: dict[str, Option] = {
     "version": Option(_TEXT, _as_version, ""),
     "profile": Option(f"one of {', '.join(PROFILES)}", _as_profile, None),
@@ -197,6 +199,7 @@ _KEYS: dict[str, Option] = {
     "slices_drop_above": Option(_COUNT, _as_count, 500),
     "approval": Option(f"one of {', '.join(_APPROVAL)}", one_word_of(*_APPROVAL), "respect"),
     "boosts": Option(f"one of {', '.join(_BOOSTS)}", one_word_of(*_BOOSTS), "join"),
+    "boost_words": Option("a list of words, each with at least one letter", _as_words, _PHASES),
     "course_days": Option("a whole number of days from 0 up", _as_count, 90),
     "dose_on_images": Option("true or false", as_flag, False),
 }

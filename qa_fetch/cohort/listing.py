@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional, Union
 
-from ..errors import ConfigError
+from ..errors import ConfigError, NotFound
 from .columns import OUTCOMES, given, read
 from .config import Settings
-from .notes import stem
+from .folders import PatientFolder
+from .notes import notes_path, stem
 
 
 def patients_of(settings: Settings, patients: Optional[Sequence[Union[str, int]]] = None) -> list[str]:
@@ -27,22 +28,51 @@ def patients_of(settings: Settings, patients: Optional[Sequence[Union[str, int]]
 
     Raises
     ------
+    NotFound
+        One of ``patients`` is neither in the ids file nor summarised.
     ConfigError
         Nobody is known, or the files of two patients would be one.
     """
     listed = listed_in(settings.link_to_ids)
     chosen = [] if patients is None else named(patients)
     check_apart(settings, [*listed, *chosen])
-    if patients is not None:
-        return chosen
     stems = {stem(patient) for patient in listed}
     found = list(dict.fromkeys([*listed, *_summarised(settings.imagesummaries, stems)]))
+    if patients is not None:
+        _check_known(settings, chosen, found)
+        return chosen
     if not found:
         raise ConfigError(
             "the cohort has no patients yet. Run qa-fetch cohort ids and qa-fetch cohort summarise first, "
             "or name them with --patients."
         )
     return found
+
+
+def _check_known(settings: Settings, chosen: Sequence[str], known: Sequence[str]) -> None:
+    """See that a slip in an ID does not become a patient who is excluded.
+
+    Parameters
+    ----------
+    settings
+        Of the cohort.
+    chosen
+        Who is named.
+    known
+        Who is in the list or summarised; others are known who have notes, or were built.
+    """
+    unknown = [
+        patient
+        for patient in chosen
+        if patient not in known
+        and not notes_path(settings.patientnotesdir, patient).is_file()
+        and not PatientFolder.of(settings, patient).built.is_file()
+    ]
+    if unknown:
+        raise NotFound(
+            f"{len(unknown)} of {len(chosen)} patients are neither in the list of patients nor summarised. "
+            "Check their IDs, or run: qa-fetch cohort ids."
+        )
 
 
 def named(patients: Union[str, int, Iterable[Union[str, int]]]) -> list[str]:

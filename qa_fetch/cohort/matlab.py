@@ -23,6 +23,7 @@ TEXT: Final = b"MATLAB 5.0 MAT-file, written by qa_fetch"  # the beginning of ev
 _LARGEST: Final = (1 << 31) - 1  # bytes of a variable
 _AT_ONCE: Final = 1 << 24  # bytes
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_OF_TWO_UNITS: Final = re.compile("[\U00010000-\U0010ffff]")
 _KEYWORDS: Final = frozenset(
     "break case catch classdef continue else elseif end for function global if otherwise parfor persistent return spmd "
     "switch try while".split()
@@ -167,11 +168,14 @@ def _raw(kind: int, data: bytes) -> _Element:
 
 
 def _char(text: str, name: str, where: str) -> _Element:
-    """A text, as MATLAB itself writes it: in UTF-16 where it is more than ASCII."""
+    """A text, as MATLAB itself writes it: in UTF-16 where it is more than ASCII.
+
+    Letters that take two of its units become U+FFFD: scipy cannot read a file with such.
+    """
     if text.isascii():
         length, stored = len(text), _raw(_UTF8, text.encode("ascii"))
     else:
-        data = text.encode("utf-16-le", "replace")
+        data = _OF_TWO_UNITS.sub("\ufffd", text).encode("utf-16-le", "replace")
         length, stored = len(data) // 2, _raw(_UTF16, data)
     return _matrix(_CHAR, (min(length, 1), length), name, [stored], where)
 

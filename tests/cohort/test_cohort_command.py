@@ -213,8 +213,18 @@ def test_why_answers_for_an_object_and_for_a_patient(settings: Settings, run: An
         f"what it means  {CODES['II_EXEC_002'].sentence}",
     ]
     assert lines[-1] == "II: II_EXEC_002:EXECLUDE"
-    assert run("why", "new", "cohort.toml", "--json").json == {
-        "patient": "new", "status": "", "code": "", "ready": False,
+    ran = run("why", "nobody", "cohort.toml")
+    assert (ran.code, ran.err) == (
+        1,
+        "qa-fetch: 1 of 1 patients are neither in the list of patients nor summarised. "
+        "Check their IDs, or run: qa-fetch cohort ids.\n",
+    )
+
+
+def test_why_answers_where_nothing_was_decided(settings: Settings, run: Any) -> None:
+    """A patient who is listed and not verified is no slip."""
+    assert run("why", "4711", "cohort.toml", "--json").json == {
+        "patient": "4711", "status": "", "code": "", "ready": False,
         "sentence": "Nothing was decided yet. Run: qa-fetch cohort verify.",
     }  # fmt: skip
 

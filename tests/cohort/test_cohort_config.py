@@ -91,6 +91,7 @@ def test_pdcps_json_is_taken_as_it_is_in_both_spellings(tmp_path: Path, keys: di
         slices_drop_above=500,
         approval="respect",
         boosts="join",
+        boost_words=("boost", "bst", "phase", "ph1", "ph2", "ph3", "cone down"),
         course_days=90,
     )
 

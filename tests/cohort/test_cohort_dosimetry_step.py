@@ -154,6 +154,8 @@ def test_who_is_excluded_is_in_no_table_of_the_cohort_whoever_is_done(settings: 
 
 def test_a_patient_who_is_not_built_is_told(settings: Settings) -> None:
     """The others are done."""
+    settings.link_to_ids.parent.mkdir(exist_ok=True)
+    settings.link_to_ids.write_text("nobody\n", encoding="utf-8")
     report = dvh(settings, [PATIENT, "nobody"], where="threads")
     assert (report.done, report.failed) == (1, 1)
     assert [row.error for row in report.failures()] == ["this patient is not built. Run: qa-fetch cohort build."]

@@ -181,7 +181,7 @@ def test_a_dose_grid_lies_where_its_offsets_say(axes: str, offsets: str, span: t
 
 def test_one_course_beside_another_series_stays_one_and_can_be_chosen() -> None:
     """Only a chain in doubt is taken apart dose by dose; each candidate leads on when it is chosen."""
-    second = [plan("1.2.100.5", fractions=8), dose("1.2.100.6", of="1.2.100.5")]
+    second = [plan("1.2.100.5", fractions=8, RTPlanLabel="Boost"), dose("1.2.100.6", of="1.2.100.5")]
     rescan = [*images(series="1.2.100.11"), structures("1.2.100.12", of="1.2.100.11")]
     rows = [*course(), *second, *rescan, plan("1.2.100.13", of="1.2.100.12"), dose("1.2.100.14", of="1.2.100.13")]
     waiting = select("1", rows, settings())

@@ -174,3 +174,14 @@ def test_large_arrays_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = elements(written(a=values))
     monkeypatch.setattr(matlab, "_AT_ONCE", 100)
     assert elements(written(a=values)) == whole
+
+
+@pytest.mark.pymedphys
+def test_letters_beyond_the_first_plane_do_not_spoil_the_file() -> None:
+    """The name of a region may hold a picture; scipy reads no pairs of units."""
+    from scipy.io import loadmat
+
+    file = io.BytesIO()
+    matlab.write(file, {"names": ["μ\U0001f600", "Lunge ä", ""]})
+    file.seek(0)
+    assert [str(each[0]) if each.size else "" for each in loadmat(file)["names"][0]] == ["μ\ufffd", "Lunge ä", ""]

@@ -68,7 +68,7 @@ def _places(cohort: Cohort) -> set[str]:
 
 def test_every_candidate_lies_in_a_folder_of_its_own_with_notes_and_summary(cohort: Cohort) -> None:
     """1_2_0 is of patient 1_2, since the number behind the last _ is the index."""
-    assert _places(cohort) == {"1_0", "1_1", "1_2_0", "1_2_1", "1_candidates.csv", "1_2_candidates.csv"}
+    assert _places(cohort) == {"1_0", "1_1", "1_2_0", "1_2_1", "1_2_2", "1_candidates.csv", "1_2_candidates.csv"}
     for candidate in quarantine.listed(cohort.settings):
         names = {path.name for path in candidate.folder.iterdir()}
         patient = candidate.patient
@@ -93,7 +93,8 @@ def test_the_table_says_what_differs(cohort: Cohort) -> None:
     assert found["prescription [Gy]"] == ["yes", "60", "50"]
     assert found["fractions"] == ["yes", "30", "25"]
     assert found["slices"] == ["", "20", "20"]
-    one, other = (one for one in quarantine.listed(cohort.settings) if one.patient == "1_2")
+    one, other, both = (one for one in quarantine.listed(cohort.settings) if one.patient == "1_2")
+    assert both.facts["doses"] == "2"  # as one course
     assert candidates.differences([one, other])[:1] == ["plans"]
     assert one.facts["study date"] == other.facts["study date"]
 
@@ -101,7 +102,7 @@ def test_the_table_says_what_differs(cohort: Cohort) -> None:
 def test_what_is_built_is_not_built_again_and_what_is_lost_is(cohort: Cohort) -> None:
     """Each candidate by itself."""
     report = cohort.quarantine(where="threads")
-    assert (report.done, report.already) == (4, 4)
+    assert (report.done, report.already) == (5, 5)
     (cohort.settings.thequarantine / "1_1" / "candidate.json").write_text("{")
     report = cohort.quarantine(["1"], where="threads")
     assert (report.done, report.failed) == (1, 1)
@@ -190,7 +191,7 @@ def test_who_changes_his_mind_moves_the_first_choice_away(cohort: Cohort, tmp_pa
     PatientFolder.of(cohort.settings, "1").root.rename(tmp_path / "away")
     cohort.choose("1", 0)
     cohort.verify(["1"])
-    assert [one.chosen for one in quarantine.listed(cohort.settings)] == [True, False, False, False]
+    assert [one.chosen for one in quarantine.listed(cohort.settings)] == [True, False, False, False, False]
     found = Notes.read(cohort.settings.patientnotesdir, "1")
     assert found is not None and found.ready and found.to_dict()["list_of_values"]["StudyDate"] == 20250901
 

@@ -327,8 +327,12 @@ def test_several_processes_write_one_table(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-W", "error", "-c", program]
-    running = [subprocess.Popen([*command, name], cwd=tmp_path, env=environment) for name in "ab"]
-    assert [one.wait(60) for one in running] == [0, 0]
+    with contextlib.ExitStack() as stack:
+        running = [subprocess.Popen([*command, name], cwd=tmp_path, env=environment) for name in "ab"]
+        for one in running:
+            stack.callback(one.wait)
+            stack.callback(one.kill)  # one that hangs does not outlive the test
+        assert [one.wait(120) for one in running] == [0, 0]
     with contextlib.closing(sqlite3.connect(tmp_path / "t.sqlite")) as database:
         assert database.execute("SELECT COUNT(*), COUNT(DISTINCT PatId) FROM instances").fetchone() == (300, 60)
     table = Table(tmp_path / "t.sqlite")

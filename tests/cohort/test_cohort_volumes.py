@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from pydicom import uid
@@ -271,7 +272,6 @@ def test_an_image_of_several_frames_or_of_colours_is_no_slice(facts: dict[str, A
 @pytest.mark.parametrize("position", ORIENTATIONS)
 def test_nifti_has_the_same_values_at_the_same_places(position: str, tmp_path: Path) -> None:
     """x and y point the other way there."""
-    nibabel = pytest.importorskip("nibabel")
     found = images(series(tmp_path, position=position))
     nifti(found, tmp_path / "ct.nii.gz")
     read = nibabel.load(tmp_path / "ct.nii.gz")
@@ -286,7 +286,6 @@ def test_nifti_has_the_same_values_at_the_same_places(position: str, tmp_path: P
 
 def test_the_same_volume_gives_the_same_file_and_leaves_no_other(tmp_path: Path) -> None:
     """So that a hash tells whether anything changed."""
-    pytest.importorskip("nibabel")
     volume = Volume(Grid((2, 3, 4), np.zeros(3), np.eye(3)[::-1], None), np.ones((2, 3, 4), dtype=np.bool_), "SEG", "")
     nifti(volume, tmp_path / "one.nii.gz")
     nifti(volume, tmp_path / "two.nii.gz")

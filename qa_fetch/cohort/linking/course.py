@@ -11,7 +11,8 @@ from ..columns import day, given, literal
 from ..config import Settings
 from .graph import Chain, Graph, Node
 
-_INSTEAD = ("PREDECESSOR", "ALTERNATIVE", "VERIFIED_PLAN")  # PRIOR and CONCURRENT plans are treated too
+_INSTEAD = ("PREDECESSOR", "ALTERNATIVE", "VERIFIED_PLAN")
+_BESIDE = ("PRIOR", "CONCURRENT")  # such plans are treated too
 
 
 def without_dose(chain: Chain) -> list[Node]:
@@ -59,21 +60,40 @@ def _boost_doubt(chain: Chain, settings: Settings) -> Optional[str]:
         return f"{len(plans)} plans lie on one series and are {apart} days apart, so they may be several courses"
     if any(fractions(plan) is None for plan in plans):
         return f"{len(plans)} plans lie on one series and not all of them say how many fractions they have"
+    if sum(_is_phase(plan, plans, settings) for plan in plans) < len(plans) - 1:
+        return f"{len(plans)} plans lie on one series and nothing says that one does not replace the other"
     return None
+
+
+def _is_phase(plan: Node, plans: Sequence[Node], settings: Settings) -> bool:
+    """Whether a plan says that it is treated beside another one: by its words, or by naming that one."""
+    told = " ".join(given(plan.first[key]) for key in ("RTPlanLabel", "RTPlanName", "RTPlanDescription")).casefold()
+    if any(word in told for word in settings.boost_words):
+        return True
+    others = {other.uid for other in plans}
+    return any(other in others and relation in _BESIDE for other, relation in _relations(plan))
 
 
 def _instead(plan: Node, plans: Sequence[Node]) -> Optional[str]:
     """Whether a plan says of another one that only one of the two was meant to be treated."""
     try:
-        items = [item for item in literal(plan.first["ReferencedRTPlanSequence"]) if isinstance(item, dict)]
+        relations = _relations(plan)
     except ValueError:
         return f"what the {plan} says of other plans cannot be read"
-    for other in plans:
-        for item in items:
-            relation = str(item.get("RTPlanRelationship", "")).strip()
-            if given(str(item.get("ReferencedSOPInstanceUID", ""))) == other.uid and relation in _INSTEAD:
-                return f"the {plan} calls the {other} its {relation}, so they are no phases of one course"
+    others = {other.uid: other for other in plans}
+    for uid, relation in relations:
+        if uid in others and relation in _INSTEAD:
+            return f"the {plan} calls the {others[uid]} its {relation}, so they are no phases of one course"
     return None
+
+
+def _relations(plan: Node) -> list[tuple[str, str]]:
+    """The plans that a plan names, and what it calls each; ValueError where that cannot be read."""
+    items = [item for item in literal(plan.first["ReferencedRTPlanSequence"]) if isinstance(item, dict)]
+    return [
+        (given(str(item.get("ReferencedSOPInstanceUID", ""))), str(item.get("RTPlanRelationship", "")).strip())
+        for item in items
+    ]
 
 
 def course_note(chain: Chain) -> str:
@@ -83,7 +103,7 @@ def course_note(chain: Chain) -> str:
 
 
 def apart(chain: Chain) -> Iterator[Chain]:
-    """A chain for each dose, for a person to choose from."""
+    """A chain for each dose, for a person to choose from, and all of them where they may be phases of one course."""
     if len(chain.doses) < 2:
         yield chain
         return
@@ -91,6 +111,20 @@ def apart(chain: Chain) -> Iterator[Chain]:
         plans = tuple(plan for plan in chain.plans if dose in _doses_of(chain, plan))
         one = replace(chain, plans=plans, doses=(dose,))
         yield replace(one, links=tuple(edge for edge in chain.links if {edge.source, edge.target} <= one.uids))
+    if _may_be_added(chain):
+        yield chain
+
+
+def _may_be_added(chain: Chain) -> bool:
+    """Whether several plans, each with one dose in one frame of reference, could be one course."""
+    frames = {node.frame for node in (chain.images, *chain.doses) if node.frame}
+    each = all(len(_doses_of(chain, plan)) == 1 for plan in chain.plans)
+    return (
+        len(chain.plans) > 1
+        and each
+        and len(frames) < 2
+        and not any(_instead(plan, chain.plans) for plan in chain.plans)
+    )
 
 
 def fractions(plan: Node) -> Optional[int]:

@@ -14,6 +14,7 @@ from peers.process import Missing, skip_or_fail
 from truth_scenarios import quick
 
 from qa_fetch import Archive
+from qa_fetch.backends.http.client import Client
 from qa_fetch.cohort import columns, config
 from qa_fetch.cohort.linking import decide
 from qa_fetch.cohort.summaries import ids, summarise
@@ -38,7 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The courses of some patients."""
     folder = tmp_path_factory.mktemp("courses")
     for patient in PATIENTS:
-        made = make(quick(patient=patient, apart=patient == "12"))
+        made = make(quick(patient=patient, apart=patient == "12", slices=14))
         if patient == "1":  # values that Orthanc shows only when it is told to
             made.of("RTDOSE")[0].GridFrameOffsetVector = [number * 2.5 for number in range(400)]
             made.of("RTPLAN")[0].RTPlanDescription = "a long story " * 60
@@ -62,7 +63,8 @@ def orthanc(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
 
 def settings(folder: Path, **keys: Any) -> config.Settings:
     """A cohort of CRDP."""
-    return config.settings({"folder": str(folder), "profile": "CRDP", "possibilities": ["ptv"], **keys})
+    given = {"folder": str(folder), "profile": "CRDP", "possibilities": ["ptv"], "slices_drop_below": 10}
+    return config.settings({**given, **keys})
 
 
 def by_uid(rows: Iterable[Row], *, without: tuple[str, ...] = _TOLD_OTHERWISE) -> dict[str, dict[str, str]]:
@@ -104,8 +106,17 @@ def test_a_series_too_large_for_one_answer_is_read_object_by_object(
     cohort = settings(tmp_path, ipport=orthanc.url, CONNECTIONS=2)
     (one,) = (found for found in ids(cohort) if found.patient == "1")
     before = by_uid(source_of(cohort).rows(one, MODALITIES))
-    monkeypatch.setattr("qa_fetch.backends.http.client.LARGEST_JSON", 40_000)
+    monkeypatch.setattr("qa_fetch.backends.http.client.LARGEST_JSON", 20_000)
+    asked: list[str] = []
+    real = Client.request
+
+    def request(client: Client, service: str, method: str, path: str, *rest: Any, **how: Any) -> Any:
+        asked.append(path)
+        return real(client, service, method, path, *rest, **how)
+
+    monkeypatch.setattr(Client, "request", request)
     assert by_uid(source_of(cohort).rows(one, MODALITIES)) == before
+    assert sum(path.startswith("/instances/") for path in asked) == 14  # those of the CT; the other series are small
 
 
 def test_a_password_is_asked_for_and_given(files: Path, tmp_path: Path) -> None:
@@ -121,7 +132,7 @@ def test_an_orthanc_that_stops_in_the_middle_is_gone_on_with(files: Path, tmp_pa
     asked: list[str] = []
     with running() as first:
         filled(first, files)
-        cohort = settings(tmp_path, ipport=first.url, TIMEOUT=0.5)
+        cohort = settings(tmp_path, ipport=first.url, TIMEOUT=5)  # which is also how long it is waited for
 
         def stop_after_two(patient: str, rows: list[Row]) -> Iterable[Row]:
             asked.append(patient)
