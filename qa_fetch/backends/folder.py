@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import part10
 from ..budget import Budget
 from ..config import ArchiveConfig
-from ..errors import BadArchive, ConfigError, ConnectionFailed
+from ..errors import BadArchive, ConfigError, ConnectionFailed, Incomplete
 from ..matching import Value
 from ..shelf import Claim, Reference
 from . import Local, Sent, Step
 from .levels import answered, check_level
+
+log = logging.getLogger("qa_fetch.backends")
 
 
 class FolderBackend:
@@ -77,7 +81,7 @@ class FolderBackend:
 
     def _headers(self, budget: Budget) -> Iterator[tuple[Path, Any]]:
         """Each DICOM file with its header, by path; files are read once per change."""
-        for folder, names, files in os.walk(self._root):
+        for folder, names, files in os.walk(self._root, onerror=self._refuse):
             names.sort()
             for name in sorted(files):
                 if budget.spent:
@@ -86,10 +90,22 @@ class FolderBackend:
                         "Call again to go on from there, or allow more with budget=."
                     )
                 path = Path(folder) / name
-                state = path.stat()
-                header = _header(path, state.st_size, state.st_mtime_ns)
+                try:
+                    state = path.stat()
+                    header = _header(path, state.st_size, state.st_mtime_ns)
+                except FileNotFoundError:
+                    continue  # removed meanwhile, or a link that leads nowhere
+                except OSError as error:
+                    self._refuse(error)
                 if header is not None:
                     yield path, header
+
+    def _refuse(self, error: OSError) -> NoReturn:
+        """What cannot be read may be part of any set, so none would be whole; no path is told, as it may name one."""
+        raise Incomplete(
+            f"a part of {self.name} cannot be read ({error.strerror}). Check its permissions and its disk, then try "
+            "again."
+        ) from None
 
 
 @lru_cache(maxsize=50_000)
@@ -98,11 +114,14 @@ def _header(path: Path, size: int, changed: int) -> Any:
     with path.open("rb") as file:
         if file.read(132)[128:] != b"DICM":
             return None
-    try:
+    header: Any = {}
+    with contextlib.suppress(BadArchive):
         header = part10.read(path, headers_only=True)
-    except BadArchive:
-        return None
-    return header if "SOPInstanceUID" in header else None
+    if "SOPInstanceUID" in header:
+        return header
+    if path.name.upper() != "DICOMDIR":  # the index of a medium, which is no object
+        log.warning("a file of a folder archive begins as DICOM and cannot be read, so it is left out.")
+    return None
 
 
 def _copy(header: Any) -> Any:
