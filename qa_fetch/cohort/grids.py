@@ -101,7 +101,7 @@ class Volume:
             at += below * step
             shares.append(share)
             steps.append(step if size > 1 else 0)
-        found = []
+        found: list[Floats] = []
         for corner in np.ndindex(2, 2):
             first = at + (corner[0] * steps[0] + corner[1] * steps[1])
             low, high = (self._flat.take(index).astype(np.float64) for index in (first, first + steps[2]))

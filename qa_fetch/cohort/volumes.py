@@ -224,7 +224,7 @@ def _spacing(along: Floats, uids: Sequence[str], z: float) -> float:
     """How far slices lie apart; along a normal that is the patient's z, places are said as z."""
     said = [_place(value, z) for value in along]
     gaps = np.diff(along)
-    for index in np.flatnonzero(gaps < _SAME_PLACE):
+    for index in map(int, np.flatnonzero(gaps < _SAME_PLACE)):
         raise BadArchive(
             f"The images {uids[index]} and {uids[index + 1]} both lie at {said[index]}, so none of them is sure. "
             "Leave one of them out."

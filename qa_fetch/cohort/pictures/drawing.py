@@ -248,7 +248,8 @@ def _to_its_edge(values: NDArray[np.float32], known: Optional[Plane]) -> Any:
     for down, across in itertools.product(range(3), repeat=2):
         here = slice(down, down + rows), slice(across, across + columns)
         beyond = np.where(~known.values & there[here], np.maximum(beyond, padded[here]), beyond)
-    return np.ma.masked_array(beyond, ~known.values)  # type: ignore[no-untyped-call]
+    masking: Any = np.ma  # which versions of numpy annotate differently
+    return masking.masked_array(beyond, ~known.values)
 
 
 def _share(values: Any, highest: float) -> Any:
